@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include "reclaim/ledger_private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "reclaim/fds_private.h"
+#include "reclaim/place_private.h"
+#include "reclaim/report_private.h"
+#include "reclaim/task_private.h"
+#include "reclaim/thread_private.h"
+
+struct lock tables = LOCK_INIT;
+
+static struct slots entries = {.table.item = sizeof(struct entry)};
+
+/* ---- found by kind and id ---- */
+
+#define KEY_LENGTH (offsetof(struct entry, u) - offsetof(struct entry, kind))
+
+static struct entry *by_id;
+
+static int reserve_by_id(void)
+{
+	static struct entry first;
+
+	if (HASH_RESERVE(by_id, &first, kind, KEY_LENGTH))
+		return 0;
+	errno = ENOMEM;
+	return -1;
+}
+
+static int kinship(const struct task *self, const struct task *owner)
+{
+	return self == owner ? 2 : task_is_kin(self, owner);
+}
+
+struct entry *ledger_find(const struct reclaim_kind *kind, const void *id)
+{
+	struct {
+		const struct reclaim_kind *kind;
+		const void *id;
+	} key = {kind, id};
+	struct task *self = task_self();
+	struct entry *best;
+	struct UT_hash_handle *hh;
+
+	HASH_FIND(hh, by_id, &key, KEY_LENGTH, best);
+	if (!best)
+		return NULL;
+	for (hh = best->hh.hh_next; hh; hh = hh->hh_next) {
+		struct entry *e = ELMT_FROM_HH(by_id->hh.tbl, hh);
+
+		if (e->kind == kind && e->id == id &&
+		    kinship(self, e->task) > kinship(self, best->task))
+			best = e;
+	}
+	return best;
+}
+
+/* ---- the list ---- */
+
+static void link_newest(struct entry *entry, struct task *task)
+{
+	struct ledger *ledger = &task->ledger;
+
+	entry->task = task;
+	entry->at = ++ledger->clock;
+	entry->newer = NULL;
+	entry->older = ledger->newest;
+	if (entry->older)
+		entry->older->newer = entry;
+	ledger->newest = entry;
+}
+
+static void unlink_entry(struct entry *entry)
+{
+	if (entry->older)
+		entry->older->newer = entry->newer;
+	if (entry->newer)
+		entry->newer->older = entry->older;
+	else
+		entry->task->ledger.newest = entry->older;
+}
+
+static bool is_action(const struct entry *entry)
+{
+	return entry->kind->fork & KIND_IS_ACTION;
+}
+
+static int count(struct task *task, const struct entry *entry)
+{
+	struct ledger *ledger = &task->ledger;
+
+	if (is_action(entry)) {
+		ledger->actions++;
+		return 0;
+	}
+	if (ledger->max_handles && ledger->handles >= ledger->max_handles) {
+		errno = EMFILE;
+		return -1;
+	}
+	ledger->handles++;
+	return 0;
+}
+
+static void uncount(struct entry *entry)
+{
+	if (is_action(entry))
+		entry->task->ledger.actions--;
+	else
+		entry->task->ledger.handles--;
+}
+
+/* ---- entries ---- */
+
+struct entry *ledger_reserve(struct task *task, const struct reclaim_kind *kind,
+			     void *place)
+{
+	struct entry *entry;
+
+	if ((kind->fork & KIND_FOUND_BY_ID && reserve_by_id() < 0) ||
+	    fds_reserve() < 0)
+		return NULL;
+	entry = slots_take(&entries);
+	if (!entry)
+		return NULL;
+	entry->task = task;
+	entry->kind = kind;
+	entry->place = place;
+	memset(&entry->u, 0, sizeof(entry->u));
+	entry->fd = -1;
+	entry->private_to_process = entry->shielded = false;
+	if (count(task, entry) < 0) {
+		slots_put(&entries, &entry->slot);
+		return NULL;
+	}
+	return entry;
+}
+
+void ledger_cancel(struct entry *entry)
+{
+	uncount(entry);
+	slots_put(&entries, &entry->slot);
+}
+
+void ledger_commit(struct entry *entry, void *id)
+{
+	entry->id = id;
+	link_newest(entry, entry->task);
+	if (entry->kind->fork & KIND_FOUND_BY_ID)
+		HASH_COMMIT(by_id, kind, KEY_LENGTH, entry);
+}
+
+void ledger_remove(struct entry *entry)
+{
+	fds_clear(entry);
+	if (entry->kind->fork & KIND_FOUND_BY_ID)
+		HASH_DEL(by_id, entry);
+	unlink_entry(entry);
+	ledger_cancel(entry);
+}
+
+void ledger_change_id(struct entry *entry, void *id)
+{
+	HASH_DEL(by_id, entry);
+	entry->id = id;
+	HASH_COMMIT(by_id, kind, KEY_LENGTH, entry);
+}
+
+int ledger_move(struct entry *entry, struct task *to)
+{
+	if (count(to, entry) < 0)
+		return -1;
+	uncount(entry);
+	unlink_entry(entry);
+	link_newest(entry, to);
+	return 0;
+}
+
+struct entry *ledger_find_token(reclaim_token token)
+{
+	return slots_find(&entries, token);
+}
+
+/* ---- releasing ---- */
+
+void ledger_run(const struct entry *held)
+{
+	struct thread *self = thread_self();
+	jmp_buf here, *outer = self->action;
+
+	if (held->kind->fork & KIND_BUILTIN && !is_action(held)) {
+		((const struct kind *)held->kind)->release(held);
+		return;
+	}
+	/* The program's own code may call exit(): that ends it, no more. */
+	self->action = &here;
+	if (_setjmp(here) == 0) {
+		if (is_action(held))
+			held->u.action(held->id);
+		else
+			held->kind->release(held->id);
+	}
+	self->action = outer;
+}
+
+void ledger_release_after(struct task *task, uint64_t at)
+{
+	for (;;) {
+		struct entry *newest, held;
+
+		lock_take(&tables);
+		newest = task->ledger.newest;
+		if (!newest || newest->at <= at) {
+			lock_drop(&tables);
+			return;
+		}
+		held = *newest;
+		ledger_remove(newest);
+		lock_drop(&tables);
+		ledger_run(&held);
+	}
+}
+
+void ledger_forked(struct task *task)
+{
+	struct entry *entry, *older;
+
+	for (entry = task->ledger.newest; entry; entry = older) {
+		older = entry->older;
+		if (!(entry->kind->fork & RECLAIM_FORK_KEEP))
+			ledger_remove(entry);
+	}
+}
+
+/* ---- the public side ---- */
+
+static const struct reclaim_kind action_kind = {
+	.name = "deferred action",
+	.fork = RECLAIM_FORK_DROP | KIND_BUILTIN | KIND_IS_ACTION,
+};
+
+static int record(const struct reclaim_kind *kind, void (*action)(void *),
+		  void *id, reclaim_token *token, void *place)
+{
+	struct task *self = task_self();
+	struct entry *entry;
+
+	lock_take(&tables);
+	entry = ledger_reserve(self, kind, place);
+	if (entry) {
+		entry->u.action = action;
+		ledger_commit(entry, id);
+		if (token)
+			*token = slot_id(&entry->slot);
+	}
+	lock_drop(&tables);
+	return entry ? 0 : -1;
+}
+
+int reclaim_defer(void (*fn)(void *), void *arg, reclaim_token *token)
+{
+	if (!fn) {
+		errno = EINVAL;
+		return -1;
+	}
+	return record(&action_kind, fn, arg, token, PLACE);
+}
+
+int reclaim_track(const struct reclaim_kind *kind, void *id,
+		  reclaim_token *token)
+{
+	if (!kind || !kind->release || kind->fork & ~RECLAIM_FORK_KEEP) {
+		errno = EINVAL;
+		return -1;
+	}
+	return record(kind, NULL, id, token, PLACE);
+}
+
+int reclaim_undefer(reclaim_token token, int run)
+{
+	struct task *self = task_self();
+	struct entry *entry, held;
+	int error = 0, cancel;
+
+	lock_take(&tables);
+	entry = ledger_find_token(token);
+	if (!entry)
+		error = ENOENT;
+	else if (!task_is_kin(self, entry->task))
+		error = EPERM;
+	else {
+		held = *entry;
+		ledger_remove(entry);
+	}
+	lock_drop(&tables);
+	if (error) {
+		errno = error;
+		return -1;
+	}
+	if (run) {
+		cancel = cancel_off();
+		ledger_run(&held);
+		cancel_on(cancel);
+	}
+	return 0;
+}
+
+reclaim_mark reclaim_mark_here(void)
+{
+	struct task *self = task_self();
+	reclaim_mark mark = {.task = slot_id(&self->slot)};
+
+	lock_take(&tables);
+	mark.at = self->ledger.clock;
+	lock_drop(&tables);
+	return mark;
+}
+
+int reclaim_release_to(reclaim_mark mark)
+{
+	struct task *self = task_self();
+	int cancel;
+
+	if (mark.task != slot_id(&self->slot)) {
+		errno = EINVAL;
+		return -1;
+	}
+	cancel = cancel_off();
+	ledger_release_after(self, mark.at);
+	cancel_on(cancel);
+	return 0;
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * lock - a mutex that costs nothing while there is one thread
+ *
+ * libc tells when the process has a single thread; then nobody can be kept
+ * out, and the mutex is left alone.  No thread may be made while it is held
+ * so: lock_take_real is for that, and for waiting on a condition.
+ *
+ * Whoever forks holds every lock, so that the child finds them free.  Order:
+ * a wrapper's own, tables, heaps, places.
+ */
+#ifndef LOCK_PRIVATE_H
+#define LOCK_PRIVATE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <sys/single_threaded.h>
+
+struct lock {
+	pthread_mutex_t mutex;
+	bool elided;
+};
+
+#define LOCK_INIT                                  \
+	{                                          \
+		.mutex = PTHREAD_MUTEX_INITIALIZER \
+	}
+
+static inline void lock_take_real(struct lock *lock)
+{
+	pthread_mutex_lock(&lock->mutex);
+}
+
+static inline void lock_take(struct lock *lock)
+{
+	if (__libc_single_threaded)
+		lock->elided = true;
+	else
+		lock_take_real(lock);
+}
+
+static inline void lock_drop(struct lock *lock)
+{
+	if (lock->elided)
+		lock->elided = false;
+	else
+		pthread_mutex_unlock(&lock->mutex);
+}
+
+/*
+ * Disable cancellation, and restore it: around whatever must not be lost
+ * between a system call and its record.  The only thread of a process has
+ * nobody to cancel it.
+ */
+static inline int cancel_off(void)
+{
+	int old = -1;
+
+	if (!__libc_single_threaded)
+		pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old);
+	return old;
+}
+
+static inline void cancel_on(int old)
+{
+	if (old != -1)
+		pthread_setcancelstate(old, NULL);
+}
+
+#endif

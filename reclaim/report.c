@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include "reclaim/report_private.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "reclaim/place_private.h"
+#include "reclaim/task_private.h"
+#include "reclaim/thread_private.h"
+
+/* ---- speaking ---- */
+
+static struct {
+	void (*hook)(int severity, const char *text, void *arg);
+	void *arg;
+} listener;
+
+int reclaim_on_report(void (*hook)(int severity, const char *text, void *arg),
+		      void *arg)
+{
+	lock_take(&tables);
+	listener.hook = hook;
+	listener.arg = arg;
+	lock_drop(&tables);
+	return 0;
+}
+
+/* One write, so that lines of several processes do not mix. */
+static void write_stderr(const char *text)
+{
+	char line[1100];
+	int n = snprintf(line, sizeof(line), "reclaim: %s\n", text);
+
+	if (write(STDERR_FILENO, line, (size_t)n) < 0)
+		return; /* there is nobody left to tell */
+}
+
+void reclaim_say(int severity, const char *format, ...)
+{
+	void (*hook)(int severity, const char *text, void *arg);
+	int saved = errno, cancel = cancel_off();
+	char text[1024];
+	void *arg;
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	lock_take(&tables);
+	hook = listener.hook;
+	arg = listener.arg;
+	lock_drop(&tables);
+	if (hook)
+		hook(severity, text, arg);
+	else
+		write_stderr(text);
+	cancel_on(cancel);
+	errno = saved;
+}
+
+void report_label(const struct task *task, char *buf, size_t len)
+{
+	snprintf(buf, len, "%s <%u.%u>", task->name[0] ? task->name : "task",
+		 task->slot.index, task->slot.generation);
+}
+
+/* ---- wrong use ---- */
+
+static atomic_int policy[RECLAIM_ALL_CHECKS] = {
+	[0 ... RECLAIM_ALL_CHECKS - 1] = RECLAIM_WARN,
+};
+static atomic_bool told[RECLAIM_ALL_CHECKS];
+
+int reclaim_policy(int what, int level)
+{
+	int i, before;
+
+	if (what < 0 || what > RECLAIM_ALL_CHECKS || level < RECLAIM_OFF ||
+	    level > RECLAIM_ABORT) {
+		errno = EINVAL;
+		return -1;
+	}
+	if (what < RECLAIM_ALL_CHECKS) {
+		atomic_store(&told[what], false);
+		return atomic_exchange(&policy[what], level);
+	}
+	before = atomic_load(&policy[0]);
+	for (i = 0; i < RECLAIM_ALL_CHECKS; i++)
+		reclaim_policy(i, level);
+	return before;
+}
+
+static bool wants_telling(int what, int level)
+{
+	if (level == RECLAIM_OFF)
+		return false;
+	return !(atomic_exchange(&told[what], true) &&
+		 level == RECLAIM_WARN_ONCE);
+}
+
+static const char *const wrong_use[RECLAIM_ALL_CHECKS] = {
+	[RECLAIM_DOUBLE_FREE] = "of what was freed before",
+	[RECLAIM_FOREIGN_FREE] = "of what was never allocated",
+	[RECLAIM_INTERIOR_FREE] = "of a pointer into a block",
+	[RECLAIM_WRONG_FAMILY] = "with the wrong family of functions",
+	[RECLAIM_STRANGERS] = "of an unrelated task's",
+	[RECLAIM_STALE_FD] = "found out",
+};
+
+void report_misuse(const struct misuse *misuse)
+{
+	int level = atomic_load(&policy[misuse->what]), saved = errno;
+	char self[64], here[256], there[256];
+
+	if (!wants_telling(misuse->what, level))
+		return;
+	report_label(task_self(), self, sizeof(self));
+	place_describe(misuse->place, here, sizeof(here));
+	place_describe(misuse->acquired, there, sizeof(there));
+	reclaim_say(level == RECLAIM_ABORT ? RECLAIM_ERROR : RECLAIM_WARNING,
+		    "%s %s (%s) in task %s%s%s%s%s%s%s%s", misuse->did,
+		    wrong_use[misuse->what], misuse->thing, self,
+		    here[0] ? " at " : "", here,
+		    misuse->owner[0] ? ", acquired in task " : "",
+		    misuse->owner, there[0] ? " at " : "", there,
+		    place_kept ? "" : "; RECLAIM_PLACES=1 tells where");
+	if (level == RECLAIM_ABORT)
+		abort();
+	errno = saved;
+}
+
+/* ---- what is held ---- */
+
+static void print_entry(const struct entry *entry, FILE *out)
+{
+	char what[512] = "", where[256];
+
+	if (entry->kind->describe)
+		entry->kind->describe(entry->id, what, sizeof(what));
+	else
+		snprintf(what, sizeof(what), "%p", entry->id);
+	place_describe(entry->place, where, sizeof(where));
+	fprintf(out, "  %s %s%s%s\n", entry->kind->name, what,
+		where[0] ? " at " : "", where);
+}
+
+static void print_task(struct task *task, FILE *out)
+{
+	const struct entry *entry;
+	struct heap heap;
+	char label[64];
+
+	report_label(task, label, sizeof(label));
+	heap_figures(&task->heap, &heap);
+	fprintf(out,
+		"task %s%s: %zu bytes in %zu blocks, %u handles, %u deferred "
+		"actions, %u children\n",
+		label, task->state == TASK_LIVE ? "" : " (ending)", heap.bytes,
+		heap.blocks, task->ledger.handles, task->ledger.actions,
+		task->children);
+	for (entry = task->ledger.newest; entry; entry = entry->older)
+		print_entry(entry, out);
+	heap_report(task, out);
+}
+
+/* Into memory first: `to` may be a stream that blocks, or is tracked. */
+int reclaim_report(reclaim_tid tid, FILE *to)
+{
+	int cancel = cancel_off(), error = 0;
+	struct task *top, *task;
+	char *text = NULL;
+	size_t len = 0;
+	FILE *out;
+
+	out = open_memstream(&text, &len);
+	if (!out) {
+		cancel_on(cancel);
+		return -1;
+	}
+	lock_take(&tables);
+	top = task_find(tid);
+	if (!top)
+		error = ESRCH;
+	for (task = top; task; task = task_next(task, top))
+		print_task(task, out);
+	lock_drop(&tables);
+	if (fclose(out) != 0)
+		error = ENOMEM;
+	if (!error && fwrite(text, 1, len, to) != len)
+		error = errno;
+	free(text);
+	cancel_on(cancel);
+	if (!error)
+		return 0;
+	errno = error;
+	return -1;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * report - where the library speaks, and what it says of wrong use
+ *
+ * No lock may be held: the hook is the program's, and may call back.
+ */
+#ifndef REPORT_PRIVATE_H
+#define REPORT_PRIVATE_H
+
+#include "reclaim/task.h"
+
+struct task;
+
+/*
+ * Wrong use of sort `what`: told, or not, or fatal, as the policy says.
+ * Both tasks and both places, as far as known.  errno is preserved.
+ */
+struct misuse {
+	int what;	 /* RECLAIM_DOUBLE_FREE ... */
+	const char *did; /* "free", "close" */
+	char thing[64];	 /* "a block of 64 bytes", "fd 7" */
+	char owner[64];	 /* task, as task_label writes it; or "" */
+	void *acquired;	 /* place, or NULL */
+	void *place;	 /* where it was done */
+};
+void report_misuse(const struct misuse *misuse);
+
+/* "name <index.generation>" */
+void report_label(const struct task *task, char *buf, size_t len);
+
+#endif

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * slots - arrays that grow and never move
+ *
+ * A table is a growing array of equal items, found by index.  Its chunks
+ * double in size, so it needs few of them, an item keeps its address for
+ * good, and finding one is arithmetic.  What is new is zero.
+ *
+ * Slots are a table of items that are taken and put back.  Each has an id,
+ * index and generation, that is never used for another: an id that was kept
+ * too long finds nothing.
+ *
+ * Good for: tasks and ledger entries, which others name by number.  Both
+ * operations are O(1).  Memory is reused, not returned.
+ * Threads: whoever owns the table locks it.
+ * Errors: NULL or -1 with ENOMEM, and nothing has changed.
+ */
+#ifndef SLOTS_PRIVATE_H
+#define SLOTS_PRIVATE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* 64 items in the first chunk: 26 chunks reach 2^32. */
+#define TABLE_FIRST_BITS 6
+#define TABLE_CHUNKS	 (32 - TABLE_FIRST_BITS)
+
+struct table {
+	size_t item;	/* bytes */
+	uint32_t limit; /* items that there is room for */
+	char *chunks[TABLE_CHUNKS];
+};
+
+/* Room for an item at `index`, and at every lower one. */
+int table_cover(struct table *table, uint32_t index);
+
+/* The item at an index that is covered. */
+static inline void *table_at(const struct table *table, uint32_t index)
+{
+	uint64_t n = (uint64_t)index + (1u << TABLE_FIRST_BITS);
+	unsigned chunk = 63 - (unsigned)__builtin_clzll(n) - TABLE_FIRST_BITS;
+	uint64_t first = (uint64_t)1 << (chunk + TABLE_FIRST_BITS);
+
+	return table->chunks[chunk] + (n - first) * table->item;
+}
+
+/* The head of each item. */
+struct slot {
+	uint32_t index;
+	uint32_t generation; /* 0: was never taken */
+	struct slot *next_free;
+};
+
+struct slots {
+	struct table table;
+	uint32_t used; /* items that were ever taken */
+	struct slot *free;
+};
+
+/* An item that is nobody's.  All behind its head is as it was put back. */
+void *slots_take(struct slots *slots);
+void slots_put(struct slots *slots, struct slot *slot);
+
+static inline uint64_t slot_id(const struct slot *slot)
+{
+	return (uint64_t)slot->generation << 32 | slot->index;
+}
+
+/* The item with this id, or NULL where it was put back. */
+static inline void *slots_find(const struct slots *slots, uint64_t id)
+{
+	struct slot *slot;
+
+	if ((uint32_t)id >= slots->used)
+		return NULL;
+	slot = table_at(&slots->table, (uint32_t)id);
+	return slot->generation == id >> 32 ? slot : NULL;
+}
+
+#endif

@@ -1,0 +1,655 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include "reclaim/task_private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "reclaim/report_private.h"
+#include "reclaim/thread_private.h"
+
+static struct slots tasks = {.table.item = sizeof(struct task)};
+
+struct task *task_root;
+
+/* ---- the tree ---- */
+
+static struct task *find(reclaim_tid tid)
+{
+	struct task *task = slots_find(&tasks, tid);
+
+	if (!task)
+		errno = ESRCH;
+	return task;
+}
+
+struct task *task_find(reclaim_tid tid)
+{
+	struct task *task = find(tid);
+
+	if (task && task->state == TASK_ENDED) {
+		errno = ESRCH;
+		return NULL;
+	}
+	return task;
+}
+
+bool task_is_below(const struct task *task, const struct task *top)
+{
+	while (task->depth > top->depth)
+		task = task->parent;
+	return task == top;
+}
+
+bool task_is_kin(const struct task *a, const struct task *b)
+{
+	return a->depth >= b->depth ? task_is_below(a, b) : task_is_below(b, a);
+}
+
+static void link_child(struct task *task, struct task *parent)
+{
+	task->parent = parent;
+	task->depth = parent->depth + 1;
+	task->newer = NULL;
+	task->older = parent->newest_child;
+	if (task->older)
+		task->older->newer = task;
+	parent->newest_child = task;
+	parent->children++;
+}
+
+static void unlink_child(struct task *task)
+{
+	if (task->older)
+		task->older->newer = task->newer;
+	if (task->newer)
+		task->newer->older = task->older;
+	else
+		task->parent->newest_child = task->older;
+	task->parent->children--;
+}
+
+static struct task *newest_leaf(struct task *task)
+{
+	while (task->newest_child)
+		task = task->newest_child;
+	return task;
+}
+
+/* The next task of the tree below `top`, parents first; NULL at the end. */
+struct task *task_next(const struct task *task, const struct task *top)
+{
+	if (task->newest_child)
+		return task->newest_child;
+	for (; task != top; task = task->parent)
+		if (task->older)
+			return task->older;
+	return NULL;
+}
+
+/* ---- making ---- */
+
+static void set_options(struct task *task, const struct reclaim_task_opts *opts)
+{
+	static const struct reclaim_task_opts defaults;
+
+	if (!opts)
+		opts = &defaults;
+	task->flags = opts->flags;
+	task->heap.max_bytes = opts->max_bytes;
+	task->ledger.max_handles = opts->max_handles;
+	if (opts->name)
+		strncpy(task->name, opts->name, sizeof(task->name) - 1);
+}
+
+static struct task *take_task(const struct reclaim_task_opts *opts)
+{
+	struct task *task = slots_take(&tasks);
+
+	if (!task)
+		return NULL;
+	memset((char *)task + sizeof(task->slot), 0,
+	       sizeof(*task) - sizeof(task->slot));
+	task->state = TASK_LIVE;
+	task->changed = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
+	set_options(task, opts);
+	return task;
+}
+
+struct task *task_make(const struct reclaim_task_opts *opts)
+{
+	struct task *parent, *task;
+
+	if (opts && opts->flags & ~RECLAIM_DETACHED) {
+		errno = EINVAL;
+		return NULL;
+	}
+	parent = opts && opts->parent ? task_find(opts->parent) : task_self();
+	if (!parent)
+		return NULL;
+	if (parent->state != TASK_LIVE) {
+		errno = ESRCH;
+		return NULL;
+	}
+	task = take_task(opts);
+	if (task)
+		link_child(task, parent);
+	return task;
+}
+
+void task_unmake(struct task *task)
+{
+	unlink_child(task);
+	slots_put(&tasks, &task->slot);
+}
+
+void task_make_root(void)
+{
+	task_root = take_task(NULL);
+	if (!task_root)
+		abort(); /* no memory for a first page: no process */
+	strcpy(task_root->name, "process");
+}
+
+/* ---- ending ---- */
+
+static bool is_busy(const struct task *task)
+{
+	return task->own || task->entered;
+}
+
+void task_ask(struct task *top, int status)
+{
+	struct task *task;
+
+	for (task = top; task; task = task_next(task, top)) {
+		if (task->state != TASK_LIVE)
+			continue;
+		task->state = TASK_DYING;
+		task->status = task == top ? status : RECLAIM_KILLED;
+		if (task->own && task->own != thread_self())
+			pthread_cancel(task->pthread);
+	}
+}
+
+/* Nobody will ask for its status any more. */
+static void put_if_unwanted(struct task *task)
+{
+	if (!task->waiters)
+		slots_put(&tasks, &task->slot);
+}
+
+static void drop_ended_children(struct task *task)
+{
+	struct task *child, *next;
+
+	for (child = task->ended_child; child; child = next) {
+		next = child->older;
+		child->parent = NULL;
+		put_if_unwanted(child);
+	}
+	task->ended_child = NULL;
+}
+
+static void bury(struct task *task, bool keep_status)
+{
+	struct task *parent = task->parent;
+
+	drop_ended_children(task);
+	unlink_child(task);
+	task->state = TASK_ENDED;
+	if (keep_status && !(task->flags & RECLAIM_DETACHED)) {
+		task->newer = NULL;
+		task->older = parent->ended_child;
+		if (task->older)
+			task->older->newer = task;
+		parent->ended_child = task;
+		parent->children++;
+	} else {
+		task->parent = NULL;
+	}
+	pthread_cond_broadcast(&task->changed);
+	pthread_cond_broadcast(&parent->changed);
+	if (!task->parent)
+		put_if_unwanted(task);
+}
+
+/* An ended task whose status has been fetched. */
+static void forget_status(struct task *task)
+{
+	if (task->older)
+		task->older->newer = task->newer;
+	if (task->newer)
+		task->newer->older = task->older;
+	else
+		task->parent->ended_child = task->older;
+	task->parent->children--;
+	task->parent = NULL;
+}
+
+static void release(struct task *task)
+{
+	struct thread_scope scope;
+
+	thread_work_for(task, &scope);
+	ledger_release_after(task, 0);
+	heap_end(&task->heap);
+	thread_work_done(&scope);
+}
+
+static struct task *dying_top(struct task *task)
+{
+	while (task->parent && task->parent->state == TASK_DYING)
+		task = task->parent;
+	return task;
+}
+
+/* A leaf of a dying tree that the calling thread may take apart. */
+static bool is_ripe(const struct task *task)
+{
+	return task->state == TASK_DYING && !is_busy(task) &&
+	       task != task_root && task != thread_self()->works_for;
+}
+
+void task_reap(struct task *task)
+{
+	struct task *leaf;
+
+	while (task->state == TASK_DYING) {
+		leaf = newest_leaf(dying_top(task));
+		if (!is_ripe(leaf))
+			return;
+		task = leaf->parent;
+		leaf->state = TASK_ENDING;
+		leaf->inside = thread_self();
+		lock_drop(&tables);
+		release(leaf);
+		lock_take(&tables);
+		bury(leaf, false);
+	}
+}
+
+/* Wait, with the tables locked, until something changed; ETIMEDOUT. */
+static int wait_change(struct task *task, const struct timespec *deadline)
+{
+	if (tables.elided) {
+		/* The only thread: nobody holds the mutex. */
+		tables.elided = false;
+		lock_take_real(&tables);
+	}
+	if (!deadline)
+		return pthread_cond_wait(&task->changed, &tables.mutex);
+	return pthread_cond_clockwait(&task->changed, &tables.mutex,
+				      CLOCK_MONOTONIC, deadline);
+}
+
+/*
+ * The process's end.  A thread that never comes to a cancellation point must
+ * not keep a process from ending; one that does comes to it within its
+ * longest computation: they have this long to stop, all together.
+ */
+#define EXIT_GRACE_MS 2000
+
+static bool exiting;
+static struct timespec exit_deadline;
+static bool gave_up; /* what still runs is left as it is */
+
+int task_await_change(struct task *task)
+{
+	return wait_change(task, exiting ? &exit_deadline : NULL);
+}
+
+void task_finish(struct task *task, int status)
+{
+	struct thread_scope scope;
+	int cancel = cancel_off();
+
+	lock_take(&tables);
+	task_ask(task, status);
+	while (task_reap(task), task->newest_child || gave_up)
+		wait_change(task, NULL);
+	task->state = TASK_ENDING;
+	lock_drop(&tables);
+	thread_work_for(task, &scope);
+	ledger_release_after(task, 0);
+	thread_work_done(&scope);
+	cancel_on(cancel);
+}
+
+void task_bury_own(struct task *task)
+{
+	struct task *parent = task->parent;
+
+	release(task);
+	lock_take(&tables);
+	task->own = NULL;
+	bury(task, true);
+	task_reap(parent);
+	lock_drop(&tables);
+}
+
+/* ---- waiting ---- */
+
+static void after(int timeout_ms, struct timespec *deadline)
+{
+	clock_gettime(CLOCK_MONOTONIC, deadline);
+	deadline->tv_sec += timeout_ms / 1000;
+	deadline->tv_nsec += timeout_ms % 1000 * 1000000L;
+	if (deadline->tv_nsec >= 1000000000L) {
+		deadline->tv_sec++;
+		deadline->tv_nsec -= 1000000000L;
+	}
+}
+
+/* No longer wait for a task; the last to do so lets go of it. */
+static void stop_waiting(struct task *task)
+{
+	task->waiters--;
+	if (task->state == TASK_ENDED && !task->parent)
+		put_if_unwanted(task);
+}
+
+static void cancelled_waiting(void *task)
+{
+	stop_waiting(task);
+	lock_drop(&tables);
+}
+
+/* With the tables locked. */
+static int wait_ended(struct task *task, int *status, int timeout_ms)
+{
+	struct timespec deadline;
+	int error = 0;
+
+	if (timeout_ms >= 0)
+		after(timeout_ms, &deadline);
+	task->waiters++;
+	pthread_cleanup_push(cancelled_waiting, task);
+	while (task->state != TASK_ENDED && !error)
+		error = wait_change(task, timeout_ms < 0 ? NULL : &deadline);
+	pthread_cleanup_pop(0);
+	if (task->state == TASK_ENDED) {
+		error = 0;
+		if (status)
+			*status = task->status;
+		if (task->parent)
+			forget_status(task);
+	}
+	stop_waiting(task);
+	return error;
+}
+
+/* Whether the calling thread works for something in this tree. */
+static bool caller_is_inside(const struct task *top)
+{
+	const struct thread *self = thread_self();
+	unsigned i;
+
+	if (task_is_below(self->floor, top) ||
+	    task_is_below(self->works_for, top))
+		return true;
+	for (i = 0; i < self->depth; i++)
+		if (task_is_below(self->entered[i], top))
+			return true;
+	return false;
+}
+
+int reclaim_wait(reclaim_tid tid, int *status, int timeout_ms)
+{
+	struct task *task;
+	int error = 0;
+
+	thread_self();
+	lock_take(&tables);
+	task = find(tid);
+	if (!task)
+		error = ESRCH;
+	else if (task->state != TASK_ENDED && caller_is_inside(task))
+		error = EDEADLK;
+	else
+		error = wait_ended(task, status, timeout_ms);
+	lock_drop(&tables);
+	if (!error)
+		return 0;
+	errno = error;
+	return -1;
+}
+
+int reclaim_end(reclaim_tid tid, int status)
+{
+	struct task *task;
+	int error = 0;
+
+	thread_self();
+	lock_take(&tables);
+	task = find(tid);
+	if (!task)
+		error = ESRCH;
+	else if (task == task_root)
+		error = EPERM;
+	else if (task->state == TASK_ENDING && caller_is_inside(task))
+		error = EALREADY;
+	else {
+		task_ask(task, status);
+		if (caller_is_inside(task)) {
+			task_reap(task);
+		} else {
+			task->waiters++;
+			task_reap(task);
+			task->waiters--;
+			error = wait_ended(task, NULL, -1);
+		}
+	}
+	lock_drop(&tables);
+	if (!error)
+		return 0;
+	errno = error;
+	return -1;
+}
+
+int reclaim_kill(reclaim_tid tid)
+{
+	struct task *task;
+	int error = 0;
+
+	thread_self();
+	lock_take(&tables);
+	task = find(tid);
+	if (!task)
+		error = ESRCH;
+	else if (task == task_root)
+		error = EPERM;
+	else {
+		task_ask(task, RECLAIM_KILLED);
+		task_reap(task);
+	}
+	lock_drop(&tables);
+	if (!error)
+		return 0;
+	errno = error;
+	return -1;
+}
+
+/* ---- the process's end, and fork ---- */
+
+/* Take out of the tree what still runs, so that the rest can end. */
+static void give_up_on(struct task *task)
+{
+	char label[64];
+
+	report_label(task, label, sizeof(label));
+	unlink_child(task);
+	task->state = TASK_ENDED;
+	lock_drop(&tables);
+	reclaim_say(RECLAIM_WARNING,
+		    "the process exits while task %s still runs: what it "
+		    "holds is left to the kernel",
+		    label);
+	lock_take(&tables);
+}
+
+static void end_all(void)
+{
+	exiting = true;
+	after(EXIT_GRACE_MS, &exit_deadline);
+	task_ask(task_root, 0);
+	while (task_reap(task_root), task_root->newest_child && !gave_up)
+		gave_up = task_await_change(task_root) == ETIMEDOUT;
+	while (task_reap(task_root), task_root->newest_child)
+		give_up_on(newest_leaf(task_root));
+}
+
+void task_end_process(void)
+{
+	struct thread *self = thread_self();
+	struct thread_scope scope;
+	int cancel = cancel_off();
+
+	lock_take(&tables);
+	thread_leave_all();
+	if (self->own)
+		self->own->own = NULL; /* exit(3) itself, in a task's thread */
+	self->own = NULL;
+	self->current = self->floor = self->works_for = task_root;
+	end_all();
+	lock_drop(&tables);
+	thread_work_for(task_root, &scope);
+	ledger_release_after(task_root, 0);
+	thread_work_done(&scope);
+	cancel_on(cancel);
+}
+
+void task_forked(void)
+{
+	struct thread *self = thread_self();
+	struct task *task;
+
+	for (task = task_root; task; task = task_next(task, task_root)) {
+		task->changed = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
+		task->own = NULL;
+		task->waiters = 0;
+		if (task->inside != self) {
+			task->entered = 0;
+			if (task->state == TASK_ENDING)
+				task->state = TASK_DYING;
+		}
+		ledger_forked(task);
+	}
+}
+
+/* ---- the rest of the public side ---- */
+
+reclaim_tid reclaim_self(void)
+{
+	return slot_id(&task_self()->slot);
+}
+
+reclaim_tid reclaim_task_new(const struct reclaim_task_opts *opts)
+{
+	struct task *task;
+
+	thread_self();
+	lock_take(&tables);
+	task = task_make(opts);
+	lock_drop(&tables);
+	return task ? slot_id(&task->slot) : 0;
+}
+
+int reclaim_enter(reclaim_tid tid)
+{
+	struct thread *self = thread_self();
+	struct task *task;
+	int error = 0;
+
+	if (thread_watch() < 0)
+		return -1;
+	lock_take(&tables);
+	task = task_find(tid);
+	if (!task || task->state != TASK_LIVE)
+		error = ESRCH;
+	else if (task->own || task == task_root ||
+		 (task->entered && task->inside != self))
+		error = EBUSY;
+	else if (self->depth == RECLAIM_ENTER_MAX)
+		error = ENOBUFS;
+	else {
+		task->inside = self;
+		task->entered++;
+		self->entered[self->depth++] = task;
+		self->current = task;
+	}
+	lock_drop(&tables);
+	if (!error)
+		return 0;
+	errno = error;
+	return -1;
+}
+
+int reclaim_leave(void)
+{
+	struct thread *self = thread_self();
+	struct task *task;
+
+	if (self->depth == self->floor_depth) {
+		errno = EPERM;
+		return -1;
+	}
+	lock_take(&tables);
+	task = self->entered[--self->depth];
+	self->current = self->depth > self->floor_depth
+				? self->entered[self->depth - 1]
+				: self->floor;
+	task->entered--;
+	task_reap(task);
+	lock_drop(&tables);
+	return 0;
+}
+
+static int public_state(const struct task *task)
+{
+	switch (task->state) {
+	case TASK_LIVE:
+		return RECLAIM_LIVE;
+	case TASK_ENDED:
+		return RECLAIM_ENDED;
+	default:
+		return RECLAIM_ENDING;
+	}
+}
+
+static void fill_info(const struct task *task, struct reclaim_task_info *info)
+{
+	struct heap heap;
+
+	heap_figures(&task->heap, &heap);
+	*info = (struct reclaim_task_info){
+		.tid = slot_id(&task->slot),
+		.parent = task->parent ? slot_id(&task->parent->slot) : 0,
+		.state = public_state(task),
+		.status = task->status,
+		.bytes = heap.bytes,
+		.peak_bytes = heap.peak_bytes,
+		.blocks = heap.blocks,
+		.max_bytes = heap.max_bytes,
+		.handles = task->ledger.handles,
+		.max_handles = task->ledger.max_handles,
+		.actions = task->ledger.actions,
+		.children = task->children,
+	};
+	memcpy(info->name, task->name, sizeof(info->name));
+}
+
+int reclaim_task_info(reclaim_tid tid, struct reclaim_task_info *info)
+{
+	struct task *task;
+
+	lock_take(&tables);
+	task = find(tid);
+	if (task)
+		fill_info(task, info);
+	lock_drop(&tables);
+	return task ? 0 : -1;
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * task - the tree of owners
+ *
+ * A task is LIVE until it is asked to end; then it is DYING, and so is all
+ * below it, until nothing runs in it and no child is left.  Whoever makes the
+ * last of that true (the thread that asked, or one that leaves) releases it:
+ * ENDING.  Last it is gone, or, for a spawned one, ENDED: only its status is
+ * left, for its parent to find.
+ *
+ * A dying tree is taken apart in one order, whoever works on it: always the
+ * newest leaf.  A leaf that is busy stops the work; whoever leaves it last
+ * goes on.  A task with a thread of its own is released by that thread alone.
+ *
+ * Threads: all under `tables`.
+ */
+#ifndef TASK_PRIVATE_H
+#define TASK_PRIVATE_H
+
+#include "reclaim/heap_private.h"
+#include "reclaim/ledger_private.h"
+
+struct thread;
+
+enum task_state { TASK_LIVE = 1, TASK_DYING, TASK_ENDING, TASK_ENDED };
+
+struct task {
+	struct slot slot; /* the tid */
+	enum task_state state;
+	int status;
+	struct task *parent;
+	struct task *newest_child; /* of those that have not ended */
+	struct task *older, *newer;
+	struct task *ended_child; /* those that have; linked by `older` */
+	unsigned depth;		  /* below the root */
+	uint32_t children;
+	struct ledger ledger;
+	struct heap heap;
+	struct thread *own;    /* the thread that was spawned with it */
+	pthread_t pthread;     /* of `own` */
+	struct thread *inside; /* who entered it, or is releasing it */
+	unsigned entered;      /* how many times */
+	unsigned waiters;
+	pthread_cond_t changed; /* it ended, or a child of it did */
+	uint32_t flags;
+	char name[RECLAIM_NAME_MAX];
+};
+
+extern struct task *task_root;
+void task_make_root(void);
+
+/* The task of this id that has not yet ended, or NULL with ESRCH. */
+struct task *task_find(reclaim_tid tid);
+
+/* Whether one is the other, or above or below it.  No lock needed. */
+bool task_is_kin(const struct task *a, const struct task *b);
+bool task_is_below(const struct task *task, const struct task *top);
+
+/* A new task as `opts` says, LIVE and in the tree; NULL and errno. */
+struct task *task_make(const struct reclaim_task_opts *opts);
+void task_unmake(struct task *task);
+
+/* Ask a task and all below it to end. */
+void task_ask(struct task *task, int status);
+
+/* Take apart what is dying at and around `task`, as far as it goes. */
+void task_reap(struct task *task);
+
+/*
+ * Wait, with the tables locked for real, until a child of `task` has ended or
+ * a thread of it; for ever, or, as the process exits, for a while: ETIMEDOUT.
+ */
+int task_await_change(struct task *task);
+
+/*
+ * The end of a spawned task, by its own thread, in two steps: children,
+ * handles and actions; then memory and the task itself.  Unlocked.
+ */
+void task_finish(struct task *task, int status);
+void task_bury_own(struct task *task);
+
+/* The next task in the tree below `top`, parents first; NULL at the end. */
+struct task *task_next(const struct task *task, const struct task *top);
+
+/* How the tasks of a process end with it.  Unlocked. */
+void task_end_process(void);
+
+void task_forked(void);
+
+#endif

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * thread - which task a thread works for
+ *
+ * Three sorts: a spawned task's own thread; a worker, made in a task by
+ * save_pthread_create; and any other, which works for the root.  Each may
+ * enter tasks, and works for a task while it releases it.
+ *
+ * What a thread must do at its end it does in a thread-specific destructor,
+ * after those of the program, which may still use its task.
+ */
+#ifndef THREAD_PRIVATE_H
+#define THREAD_PRIVATE_H
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdbool.h>
+
+#include "reclaim/task.h"
+
+struct task;
+
+struct thread {
+	struct task *current;
+	/* Where the current task comes from when nothing is entered. */
+	struct task *floor;
+	unsigned floor_depth;
+	unsigned depth;
+	struct task *entered[RECLAIM_ENTER_MAX];
+	struct task *works_for; /* when it is in none: whose thread it is */
+	struct task *own;	/* the same, where it was spawned with it */
+	jmp_buf *start;		/* where exit() in it goes */
+	jmp_buf *action;	/* where exit() in a deferred action goes */
+	void (*gone)(struct thread *self); /* at its end */
+	void *arguments;		   /* of whoever made it */
+	unsigned rounds; /* of thread-specific destructors seen */
+};
+
+extern __thread struct thread thread_of_caller
+	__attribute__((tls_model("initial-exec")));
+
+/* First call in a thread: it works for the root. */
+void thread_attach(void);
+
+static inline struct thread *thread_self(void)
+{
+	if (__builtin_expect(!thread_of_caller.current, 0))
+		thread_attach();
+	return &thread_of_caller;
+}
+
+static inline struct task *task_self(void)
+{
+	return thread_self()->current;
+}
+
+/*
+ * First thing in a thread that the library makes, with the tables locked for
+ * real by whoever makes it until that is recorded: it works for `task`.
+ */
+struct thread *thread_begin(struct task *task, void (*gone)(struct thread *),
+			    void *arguments);
+void thread_forget_start(void *self);
+
+/* Before the first thread is made that may be cancelled. */
+void thread_load_unwinder(void);
+
+/* Have the calling thread noticed when it ends.  -1 with ENOMEM. */
+int thread_watch(void);
+void thread_make_key(void);
+
+/* Work for `task` to release it, and go back to what was before. */
+struct thread_scope {
+	struct task *floor;
+	unsigned floor_depth;
+	int cancel;
+};
+void thread_work_for(struct task *task, struct thread_scope *scope);
+void thread_work_done(const struct thread_scope *scope);
+
+/* Leave what was entered since the floor.  The tables are locked. */
+void thread_leave_all(void);
+
+/* Join the thread that ended last, if nobody has.  Unlocked. */
+void thread_join_last(void);
+
+void thread_forked(void);
+
+#endif

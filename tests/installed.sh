@@ -1,0 +1,108 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+#
+# installed - what "make install" installs serves a program of somebody else's
+#
+# Installs below a scratch folder, and from there on knows only pkg-config.
+set -eu
+
+srcdir=$(cd "${srcdir:-.}" && pwd)
+builddir=$(cd "${builddir:-.}" && pwd)
+cc=${CC:-cc}
+cxx=${CXX:-c++}
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+cd "$scratch"
+
+status=0
+check() { # WHAT COMMAND...
+	what=$1
+	shift
+	if "$@" >log 2>&1; then
+		echo "PASS: $what"
+	else
+		cat log
+		echo "FAIL: $what"
+		status=1
+	fi
+}
+
+install_all() {
+	env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL \
+		"${MAKE:-make}" -C "$builddir" install DESTDIR="$scratch/root"
+}
+
+# The flags are words: here and below they are to be split.
+compile() { # OUTPUT PACKAGE FLAG...
+	output=$1
+	package=$2
+	shift 2
+	# shellcheck disable=SC2046,SC2086
+	$cc -O2 -Wall -Werror -include reclaim.h "$@" -o "$output" \
+		"$srcdir/tests/outside.c" \
+		$(pkg-config --cflags --libs "$package")
+}
+
+# dlopen from a static program wants the shared libc: the linker says so.
+compile_static() {
+	# shellcheck disable=SC2046,SC2086
+	$cc -O2 -Wall -include reclaim.h -static -o outside-static \
+		"$srcdir/tests/outside.c" \
+		$(pkg-config --static --cflags --libs reclaim)
+}
+
+header() { # HEADER COMPILER...
+	printf '#include <%s>\n' "$1" >one.c
+	shift
+	# shellcheck disable=SC2046
+	"$@" -Wall -Wextra -Werror -fsyntax-only one.c \
+		$(pkg-config --cflags reclaim)
+}
+
+needed() { # LIBRARY NAME...: needs these at run time, and nothing else
+	${READELF:-readelf} -d "$libdir/$1" |
+		sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | sort >built
+	shift
+	printf '%s\n' "$@" | sort | diff - built
+}
+
+names() { # NM_OPTION... FILE
+	${NM:-nm} --defined-only "$@" | awk 'NF == 3 { print $3 }' | sort
+}
+
+same_names() { # LIBRARY
+	names -D "$libdir/$1.so" >shared
+	names -g "$libdir/$1.a" | diff shared -
+}
+
+check "make install" install_all
+pc=$(find root -name reclaim.pc)
+if [ -z "$pc" ]; then
+	echo "FAIL: there is no reclaim.pc"
+	exit 1
+fi
+libdir=$scratch/${pc%/pkgconfig/reclaim.pc}
+export PKG_CONFIG_LIBDIR="$libdir/pkgconfig"
+export PKG_CONFIG_SYSROOT_DIR="$scratch/root"
+# Also where the prefix is /usr.
+export PKG_CONFIG_SYSTEM_INCLUDE_PATH=/none PKG_CONFIG_SYSTEM_LIBRARY_PATH=/none
+
+for one in reclaim.h reclaim/task.h reclaim/frame.h reclaim/port.h; do
+	check "<$one> alone, in C11" header "$one" "$cc" -std=c11
+	check "<$one> alone, in C++17" header "$one" "$cxx" -x c++ -std=c++17
+done
+check "libreclaim needs libc alone" needed libreclaim.so libc.so.6
+check "libreclaim-port needs libreclaim and libc" \
+	needed libreclaim-port.so libreclaim.so.0 libc.so.6
+for one in libreclaim libreclaim-port; do
+	check "$one.a has the names of $one.so, and no others" same_names "$one"
+done
+check "a program compiles" compile outside reclaim
+check "... and gives back what it took" \
+	env LD_LIBRARY_PATH="$libdir" ./outside
+check "a program links with libreclaim-port" compile outside-port reclaim-port
+check "... and gives back what it took" \
+	env LD_LIBRARY_PATH="$libdir" ./outside-port
+check "a static program compiles" compile_static
+check "... and gives back what it took" ./outside-static
+exit "$status"

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include "wrappers/acquire.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "reclaim/report_private.h"
+#include "reclaim/task_private.h"
+#include "reclaim/thread_private.h"
+
+int acquire(struct acquisition *a, const struct kind *kind, void *place)
+{
+	struct task *self = task_self();
+
+	a->replaced = -1;
+	a->cancel = cancel_off();
+	lock_take(&tables);
+	a->entry = ledger_reserve(self, &kind->kind, place);
+	lock_drop(&tables);
+	if (a->entry)
+		return 0;
+	cancel_on(a->cancel);
+	return -1;
+}
+
+static void finish(struct acquisition *a, void *id, int fd, bool commit)
+{
+	int saved = errno;
+
+	lock_take(&tables);
+	if (a->replaced >= 0 && commit && fds_find(fd))
+		fds_lose(fds_find(fd));
+	if (commit) {
+		ledger_commit(a->entry, id);
+		if (fd >= 0)
+			fds_set(fd, a->entry);
+	} else {
+		ledger_cancel(a->entry);
+	}
+	lock_drop(&tables);
+	fds_tell();
+	cancel_on(a->cancel);
+	errno = saved;
+}
+
+void *acquired(struct acquisition *a, void *id)
+{
+	finish(a, id, -1, id != NULL);
+	return id;
+}
+
+void acquire_cancel(struct acquisition *a)
+{
+	finish(a, NULL, -1, false);
+}
+
+bool acquire_covers(int fd)
+{
+	bool fits;
+
+	lock_take(&tables);
+	fits = fds_cover(fd) == 0;
+	lock_drop(&tables);
+	return fits;
+}
+
+int acquired_fd(struct acquisition *a, int fd)
+{
+	if (fd >= 0 && !acquire_covers(fd)) {
+		close(fd);
+		errno = ENOMEM;
+		fd = -1;
+	}
+	finish(a, (void *)(intptr_t)fd, fd, fd >= 0);
+	return fd;
+}
+
+int acquire_two(struct acquisition a[2], void *place)
+{
+	if (acquire(&a[0], &fd_kind, place) < 0)
+		return -1;
+	if (acquire(&a[1], &fd_kind, place) == 0) {
+		/* The second to be committed restores cancellation. */
+		a[1].cancel = a[0].cancel;
+		a[0].cancel = -1;
+		return 0;
+	}
+	acquire_cancel(&a[0]);
+	return -1;
+}
+
+int acquired_two(struct acquisition a[2], int result, const int fds[2])
+{
+	bool fits;
+
+	fits = result == 0 && acquire_covers(fds[0]) && acquire_covers(fds[1]);
+	if (result == 0 && !fits) {
+		close(fds[0]);
+		close(fds[1]);
+		errno = ENOMEM;
+	}
+	acquired_fd(&a[0], fits ? fds[0] : -1);
+	acquired_fd(&a[1], fits ? fds[1] : -1);
+	return fits ? 0 : -1;
+}
+
+void *acquired_with_fd(struct acquisition *a, void *id, int fd)
+{
+	/* Where its fd can have no record it is tracked by itself alone. */
+	if (id && fd >= 0 && !acquire_covers(fd))
+		fd = -1;
+	finish(a, id, fd, id != NULL);
+	return id;
+}
+
+/* ---- giving back ---- */
+
+/*
+ * Whether the current task may give back what an entry holds.  If not, says
+ * so, and the tables are unlocked on return.
+ */
+static bool may(const struct entry *entry, const char *did, void *place)
+{
+	struct misuse misuse = {
+		.what = RECLAIM_STRANGERS,
+		.did = did,
+		.place = place,
+	};
+	int error;
+
+	if (!entry || task_is_kin(task_self(), entry->task))
+		return true;
+	misuse.acquired = entry->place;
+	error = entry->fd >= 0 ? EBADF : EINVAL;
+	if (entry->fd >= 0)
+		snprintf(misuse.thing, sizeof(misuse.thing), "%s, fd %d",
+			 entry->kind->name, entry->fd);
+	else
+		snprintf(misuse.thing, sizeof(misuse.thing), "%s %p",
+			 entry->kind->name, entry->id);
+	report_label(entry->task, misuse.owner, sizeof(misuse.owner));
+	lock_drop(&tables);
+	report_misuse(&misuse);
+	errno = error;
+	return false;
+}
+
+int let_go(struct departure *d, const struct kind *kind, const void *id,
+	   const char *did, void *place)
+{
+	struct entry *entry;
+
+	thread_self();
+	lock_take(&tables);
+	entry = ledger_find(&kind->kind, id);
+	if (!may(entry, did, place))
+		return -1;
+	d->cancel = cancel_off();
+	d->held.kind = NULL;
+	if (entry) {
+		d->held = *entry;
+		ledger_remove(entry);
+	}
+	lock_drop(&tables);
+	return 0;
+}
+
+int let_go_fd(struct departure *d, int fd, const char *did, void *place)
+{
+	struct entry *entry;
+
+	thread_self();
+	lock_take(&tables);
+	entry = fds_find(fd);
+	if (!may(entry, did, place))
+		return -1;
+	d->cancel = cancel_off();
+	d->held.kind = NULL;
+	if (entry) {
+		d->held = *entry;
+		fds_lose(entry);
+	}
+	lock_drop(&tables);
+	return 0;
+}
+
+void gone(const struct departure *d)
+{
+	cancel_on(d->cancel);
+}
+
+int acquire_over(struct acquisition *a, const struct kind *kind, int fd,
+		 const char *did, void *place)
+{
+	if (acquire(a, kind, place) < 0)
+		return -1;
+	lock_take(&tables);
+	if (!may(fds_find(fd), did, place)) {
+		acquire_cancel(a);
+		return -1;
+	}
+	lock_drop(&tables);
+	a->replaced = fd;
+	return 0;
+}

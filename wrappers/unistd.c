@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "reclaim.h"
+#include "reclaim/task_private.h"
+#include "reclaim/thread_private.h"
+#include "wrappers/acquire.h"
+#include "wrappers/child_private.h"
+
+int save_close(int fd)
+{
+	struct departure d;
+	int result = -1;
+
+	if (let_go_fd(&d, fd, "close", PLACE) < 0)
+		return -1;
+	if (!d.held.kind || fds_may_close(&d.held))
+		result = close(fd);
+	else
+		errno = EBADF;
+	gone(&d);
+	return result;
+}
+
+static bool is_mine(int fd)
+{
+	struct task *self = task_self();
+	struct entry *entry;
+	bool mine;
+
+	lock_take(&tables);
+	entry = fds_find(fd);
+	mine = entry && entry->task == self;
+	lock_drop(&tables);
+	return mine;
+}
+
+int save_fd(int fd)
+{
+	struct acquisition a;
+
+	if (fcntl(fd, F_GETFD) < 0)
+		return -1;
+	if (is_mine(fd))
+		return fd;
+	if (acquire(&a, &fd_kind, PLACE) < 0)
+		return -1;
+	if (acquire_covers(fd))
+		return acquired_fd(&a, fd);
+	acquire_cancel(&a);
+	errno = ENOMEM; /* and it stays open, being the caller's */
+	return -1;
+}
+
+int save_dup(int fd)
+{
+	struct acquisition a;
+
+	if (acquire(&a, &fd_kind, PLACE) < 0)
+		return -1;
+	return acquired_fd(&a, dup(fd));
+}
+
+int save_dup2(int old, int fd)
+{
+	struct acquisition a;
+
+	if (old == fd)
+		return dup2(old, fd);
+	if (acquire_over(&a, &fd_kind, fd, "dup2", PLACE) < 0)
+		return -1;
+	return acquired_fd(&a, dup2(old, fd));
+}
+
+int save_dup3(int old, int fd, int flags)
+{
+	struct acquisition a;
+
+	if (acquire_over(&a, &fd_kind, fd, "dup3", PLACE) < 0)
+		return -1;
+	return acquired_fd(&a, dup3(old, fd, flags));
+}
+
+int save_pipe2(int fds[2], int flags)
+{
+	struct acquisition a[2];
+
+	if (acquire_two(a, PLACE) < 0)
+		return -1;
+	return acquired_two(a, pipe2(fds, flags), fds);
+}
+
+int save_pipe(int fds[2])
+{
+	struct acquisition a[2];
+
+	if (acquire_two(a, PLACE) < 0)
+		return -1;
+	return acquired_two(a, pipe(fds), fds);
+}
+
+pid_t save_fork(void)
+{
+	struct acquisition a;
+	pid_t pid;
+
+	if (task_self() == task_root)
+		return fork();
+	if (acquire(&a, &child_kind, PLACE) < 0)
+		return -1;
+	pid = fork();
+	if (pid == 0) {
+		/* The room is the parent's; this is its copy. */
+		acquire_cancel(&a);
+		return 0;
+	}
+	acquired(&a, pid < 0 ? NULL : (void *)(intptr_t)pid);
+	return pid;
+}
