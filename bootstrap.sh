@@ -155,7 +155,7 @@ tests_of() { # NAME FOLDER TARGET
 	say "$1"
 	rm -rf "$kept" "$2"/tests/*.log "$2"/tests/*.trs
 	mkdir -p "$kept"
-	make -k -C $plain "$jobs" "$3" 2>&1 </dev/null | tee "$log" |
+	make -C $plain "$jobs" "$3" 2>&1 </dev/null | tee "$log" |
 		sed -nu 's/^\(PASS\|FAIL\|SKIP\|ERROR\): /   &/p'
 	[ "${PIPESTATUS[0]}" -eq 0 ] || ok=no
 	for file in "$2"/tests/*.trs; do
@@ -209,6 +209,7 @@ check() {
 	need_check
 	configure_plain
 	tests_of plain $plain check
+	tests_of nofork $plain check-nofork
 	tests_of valgrind $plain check-valgrind
 	tests_of asan $plain/asan check-asan
 	tests_of tsan $plain/tsan check-tsan

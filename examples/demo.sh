@@ -96,17 +96,17 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 
 erlc -o "$scratch" "$source/demo.erl" || die "demo.erl does not compile"
-ulimit -n "$limit" || limit=$(ulimit -n)
+ulimit -n "$limit" 2>/dev/null || limit=$(ulimit -n)
 look=rows
 [ -t 1 ] && look=live
 
 cat <<END
-$calls calls to a port program that opens five descriptors and takes 16 KiB in
+$calls calls to a port program that takes up to five descriptors and 16 KiB in
 each call, gives nothing back, and exits in the middle of every tenth. The same
 source twice: with libreclaim, and without. At most $limit open files each.
 
 END
-HOME=${HOME:-/} ERL_CRASH_DUMP_SECONDS=0 erl -noinput -pa "$scratch" \
+HOME=$scratch ERL_CRASH_DUMP_SECONDS=0 erl -noinput -pa "$scratch" \
 	-run demo main "$programs/leaky_port" "$programs/leaky_port_plain" \
 	"$scratch/results" "$look" &
 emulator=$!
@@ -146,7 +146,8 @@ while :; do
 done
 
 mib() {
-	echo "$(($1 / 1024)).$(($1 % 1024 * 10 / 1024)) MiB"
+	local tenths=$((($1 * 10 + 512) / 1024))
+	echo "$((tenths / 10)).$((tenths % 10)) MiB"
 }
 
 if [ -z "$still" ]; then
@@ -154,7 +155,7 @@ if [ -z "$still" ]; then
 else
 	outcome="after $waited ms there were still ${still//$'\n'/ }"
 fi
-cat <<END
+fmt -w 79 <<END
 
 Without libreclaim $plain_served calls were served, $plain_exited of which exited in the
 middle; $plain_failed failed, $plain_full of them with "Too many open files". $plain_fds descriptors

@@ -18,9 +18,9 @@ static const char usage[] =
 	"usage: echo_port [--packet 1|2|4|stream|lines] [--nouse-stdio]\n"
 	"                 [--max-frame BYTES]\n"
 	"Answers each frame on a port of the Erlang emulator with itself.\n"
-	"  --packet      how frames are cut; 4 length bytes unless given\n"
-	"  --nouse-stdio talk on descriptors 3 and 4 instead of 0 and 1\n"
-	"  --max-frame   the longest frame that is taken; 64 MiB unless "
+	"  --packet       how frames are cut; 4 length bytes unless given\n"
+	"  --nouse-stdio  talk on descriptors 3 and 4 instead of 0 and 1\n"
+	"  --max-frame    the longest frame that is taken; 64 MiB unless "
 	"given\n";
 
 /* Say what to do instead, and end. */

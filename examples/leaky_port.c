@@ -2,7 +2,7 @@
 /*
  * leaky_port - a port program that gives nothing back
  *
- * Each call takes five descriptors and some 16 KiB of memory, frees and closes
+ * Each call takes up to five descriptors and 16 KiB of memory, frees and closes
  * none of it, and every tenth call exits in the middle.  It is written with
  * the plain names (malloc, open, exit), and built twice from this source:
  *

@@ -17,8 +17,7 @@
 #include "reclaim/task_private.h"
 #include "reclaim/thread_private.h"
 
-static struct table owners = {.item = sizeof(reclaim_token)};
-static uint32_t highest;
+struct descriptors descriptors = {.holders.item = sizeof(struct entry *)};
 
 static bool verify;
 
@@ -36,11 +35,10 @@ __attribute__((constructor)) static void read_environment(void)
  * has, almost always, the same cause.
  */
 static struct misuse noticed;
-static atomic_bool to_tell;
 
 static void notice(const struct entry *stale)
 {
-	if (atomic_load_explicit(&to_tell, memory_order_relaxed))
+	if (atomic_load_explicit(&descriptors.has_news, memory_order_relaxed))
 		return;
 	noticed = (struct misuse){
 		.what = RECLAIM_STALE_FD,
@@ -50,44 +48,27 @@ static void notice(const struct entry *stale)
 	snprintf(noticed.thing, sizeof(noticed.thing), "%s, fd %d",
 		 stale->kind->name, stale->fd);
 	report_label(stale->task, noticed.owner, sizeof(noticed.owner));
-	atomic_store_explicit(&to_tell, true, memory_order_relaxed);
+	atomic_store_explicit(&descriptors.has_news, true,
+			      memory_order_relaxed);
 }
 
-void fds_tell(void)
+void fds_tell_news(void)
 {
 	struct misuse copy;
 	bool tell;
 
-	if (!atomic_load_explicit(&to_tell, memory_order_relaxed))
-		return;
 	lock_take(&tables);
-	tell = atomic_load_explicit(&to_tell, memory_order_relaxed);
+	tell = atomic_load_explicit(&descriptors.has_news,
+				    memory_order_relaxed);
 	copy = noticed;
-	atomic_store_explicit(&to_tell, false, memory_order_relaxed);
+	atomic_store_explicit(&descriptors.has_news, false,
+			      memory_order_relaxed);
 	lock_drop(&tables);
 	if (tell)
 		report_misuse(&copy);
 }
 
 /* ---- the table ---- */
-
-int fds_reserve(void)
-{
-	return table_cover(&owners, 2 * highest + 64);
-}
-
-int fds_cover(int fd)
-{
-	return table_cover(&owners, (uint32_t)fd);
-}
-
-struct entry *fds_find(int fd)
-{
-	if (fd < 0 || (uint32_t)fd >= owners.limit)
-		return NULL;
-	return ledger_find_token(
-		*(reclaim_token *)table_at(&owners, (uint32_t)fd));
-}
 
 static void remember_identity(struct entry *entry)
 {
@@ -115,11 +96,10 @@ void fds_set(int fd, struct entry *entry)
 		notice(stale);
 		fds_lose(stale);
 	}
-	if ((uint32_t)fd > highest)
-		highest = (uint32_t)fd;
+	if ((uint32_t)fd > descriptors.highest)
+		descriptors.highest = (uint32_t)fd;
 	entry->fd = fd;
-	*(reclaim_token *)table_at(&owners, (uint32_t)fd) =
-		slot_id(&entry->slot);
+	*(struct entry **)table_at(&descriptors.holders, (uint32_t)fd) = entry;
 	if (verify)
 		remember_identity(entry);
 }
@@ -127,7 +107,8 @@ void fds_set(int fd, struct entry *entry)
 void fds_clear(struct entry *entry)
 {
 	if (entry->fd >= 0)
-		*(reclaim_token *)table_at(&owners, (uint32_t)entry->fd) = 0;
+		*(struct entry **)table_at(&descriptors.holders,
+					   (uint32_t)entry->fd) = NULL;
 }
 
 /* Whether the fd is still what was acquired, as far as one may ask. */
@@ -191,7 +172,7 @@ int reclaim_give_fd(int fd, reclaim_tid to)
 
 	lock_take(&tables);
 	entry = fds_find(fd);
-	receiver = task_find(to);
+	receiver = task_find_receiver(to);
 	if (!entry)
 		errno = EBADF;
 	else if (!task_is_kin(self, entry->task))

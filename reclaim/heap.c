@@ -260,7 +260,10 @@ void *heap_realloc(struct task *self, void *ptr, size_t size, void *place)
 
 /* ---- blocks of an allocator that the caller names ---- */
 
-/* The caller's code runs with the lock dropped. */
+/*
+ * The caller's code runs with the lock dropped, and cancellation disabled, so
+ * that nothing is lost between it and the record.
+ */
 static struct record *reserve2(struct task *self, size_t size, void *place)
 {
 	struct record *record;
@@ -306,46 +309,89 @@ static bool take2(struct task *self, void *ptr, const char *did, void *place,
 void *heap_alloc2(struct task *self, size_t size, void *(*alloc)(size_t),
 		  void *place)
 {
+	int cancel = cancel_off();
 	struct record *record = reserve2(self, size, place);
+	void *ptr = record ? commit2(record, alloc(size)) : NULL;
 
-	return record ? commit2(record, alloc(size)) : NULL;
+	cancel_on(cancel);
+	return ptr;
 }
 
 void *heap_calloc2(struct task *self, size_t n, size_t size,
 		   void *(*alloc)(size_t, size_t), void *place)
 {
 	struct record *record;
+	void *ptr;
 	size_t bytes;
+	int cancel;
 
 	if (__builtin_mul_overflow(n, size, &bytes)) {
 		errno = ENOMEM;
 		return NULL;
 	}
+	cancel = cancel_off();
 	record = reserve2(self, bytes, place);
-	return record ? commit2(record, alloc(n, size)) : NULL;
+	ptr = record ? commit2(record, alloc(n, size)) : NULL;
+	cancel_on(cancel);
+	return ptr;
+}
+
+/* Have a record that was taken out count for another size. */
+static bool recount(struct record *record, size_t size, bool within_limit)
+{
+	struct heap *heap = &record->task->heap;
+	bool fits;
+
+	lock_take(&heaps);
+	fits = !within_limit || size <= record->size ||
+	       has_room(heap, size - record->size);
+	if (fits) {
+		uncount(heap, record->size);
+		record->size = size;
+		count(heap, size);
+	}
+	lock_drop(&heaps);
+	return fits;
+}
+
+static void *resize_taken(struct record *record, void *ptr, size_t size,
+			  void *(*resize2)(void *, size_t))
+{
+	size_t before = record->size;
+	void *moved;
+
+	if (!recount(record, size, true)) {
+		commit2(record, ptr);
+		errno = ENOMEM;
+		return NULL;
+	}
+	moved = resize2(ptr, size);
+	if (moved || size == 0) {
+		/* Nothing of no size: it was freed. */
+		commit2(record, moved);
+	} else {
+		recount(record, before, false);
+		commit2(record, ptr);
+	}
+	return moved;
 }
 
 void *heap_realloc2(struct task *self, void *ptr, size_t size,
 		    void *(*resize2)(void *, size_t), void *place)
 {
-	struct record *record = NULL, *fresh;
-	void *moved;
+	int cancel = cancel_off();
+	struct record *record;
+	void *moved = NULL;
 
-	fresh = reserve2(self, size, place);
-	if (!fresh)
-		return NULL;
-	if (ptr && !take2(self, ptr, "realloc", place, &record)) {
-		commit2(fresh, NULL);
-		return NULL;
+	if (!ptr) {
+		record = reserve2(self, size, place);
+		if (record)
+			moved = commit2(record, resize2(NULL, size));
+	} else if (take2(self, ptr, "realloc", place, &record)) {
+		moved = record ? resize_taken(record, ptr, size, resize2)
+			       : resize2(ptr, size);
 	}
-	moved = resize2(ptr, size);
-	commit2(fresh, moved);
-	if (record) {
-		/* Still there where resizing failed; except that to nothing. */
-		bool stays = !moved && size > 0;
-
-		commit2(record, stays ? ptr : NULL);
-	}
+	cancel_on(cancel);
 	return moved;
 }
 
@@ -353,12 +399,15 @@ void heap_free2(struct task *self, void *ptr, void (*give_back)(void *),
 		void *place)
 {
 	struct record *record;
+	int cancel;
 
 	if (!ptr || !take2(self, ptr, "free", place, &record))
 		return;
 	if (record)
 		commit2(record, NULL);
+	cancel = cancel_off();
 	give_back(ptr);
+	cancel_on(cancel);
 }
 
 void heap_set_free2(void (*give_back)(void *))
@@ -502,7 +551,7 @@ void *reclaim_give(void *ptr, reclaim_tid to)
 	void *given = NULL;
 
 	lock_take(&tables);
-	receiver = task_find(to);
+	receiver = task_find_receiver(to);
 	if (receiver)
 		given = heap_give(self, ptr, receiver);
 	lock_drop(&tables);

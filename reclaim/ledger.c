@@ -173,9 +173,11 @@ void ledger_change_id(struct entry *entry, void *id)
 
 int ledger_move(struct entry *entry, struct task *to)
 {
-	if (count(to, entry) < 0)
-		return -1;
-	uncount(entry);
+	if (entry->task != to) {
+		if (count(to, entry) < 0)
+			return -1;
+		uncount(entry);
+	}
 	unlink_entry(entry);
 	link_newest(entry, to);
 	return 0;
@@ -192,6 +194,7 @@ void ledger_run(const struct entry *held)
 {
 	struct thread *self = thread_self();
 	jmp_buf here, *outer = self->action;
+	unsigned depth = self->depth;
 
 	if (held->kind->fork & KIND_BUILTIN && !is_action(held)) {
 		((const struct kind *)held->kind)->release(held);
@@ -205,7 +208,39 @@ void ledger_run(const struct entry *held)
 		else
 			held->kind->release(held->id);
 	}
-	self->action = outer;
+	if (self->action) /* else it forked, and exit() is the child's */
+		self->action = outer;
+	thread_leave_to(depth);
+}
+
+bool ledger_stop(const struct task *task)
+{
+	bool stopped = true;
+	const struct entry *entry;
+
+	if (task->ledger.threads == 0)
+		return true;
+	for (entry = task->ledger.newest; entry; entry = entry->older) {
+		const struct kind *kind = (const struct kind *)entry->kind;
+
+		if (entry->kind->fork & KIND_BUILTIN && !is_action(entry) &&
+		    kind->stop && !kind->stop(entry))
+			stopped = false;
+	}
+	return stopped;
+}
+
+/*
+ * As a task ends, no handle is taken from under a thread that may be using it.
+ * Actions come before that: one may be what the thread waits for.
+ */
+static struct entry *newest_unused(struct task *task)
+{
+	while (task->ledger.newest && !is_action(task->ledger.newest) &&
+	       !ledger_stop(task))
+		if (task_await_change(task) != 0)
+			break; /* the process exits, and waited long enough */
+	return task->ledger.newest;
 }
 
 void ledger_release_after(struct task *task, uint64_t at)
@@ -214,12 +249,12 @@ void ledger_release_after(struct task *task, uint64_t at)
 		struct entry *newest, held;
 
 		lock_take(&tables);
-		newest = task->ledger.newest;
+		newest = at ? task->ledger.newest : newest_unused(task);
 		if (!newest || newest->at <= at) {
 			lock_drop(&tables);
 			return;
 		}
-		held = *newest;
+		entry_copy(&held, newest);
 		ledger_remove(newest);
 		lock_drop(&tables);
 		ledger_run(&held);
@@ -235,6 +270,7 @@ void ledger_forked(struct task *task)
 		if (!(entry->kind->fork & RECLAIM_FORK_KEEP))
 			ledger_remove(entry);
 	}
+	task->ledger.threads = 0;
 }
 
 /* ---- the public side ---- */
@@ -294,7 +330,7 @@ int reclaim_undefer(reclaim_token token, int run)
 	else if (!task_is_kin(self, entry->task))
 		error = EPERM;
 	else {
-		held = *entry;
+		entry_copy(&held, entry);
 		ledger_remove(entry);
 	}
 	lock_drop(&tables);
@@ -321,6 +357,20 @@ reclaim_mark reclaim_mark_here(void)
 	return mark;
 }
 
+/* Whether the calling thread is a handle of its task, newer than a mark. */
+static bool includes_caller(const reclaim_mark *mark)
+{
+	struct thread *self = thread_self();
+	struct entry *own;
+	bool includes;
+
+	lock_take(&tables);
+	own = self->handle ? ledger_find_token(self->handle) : NULL;
+	includes = own && own->task == self->current && own->at > mark->at;
+	lock_drop(&tables);
+	return includes;
+}
+
 int reclaim_release_to(reclaim_mark mark)
 {
 	struct task *self = task_self();
@@ -328,6 +378,10 @@ int reclaim_release_to(reclaim_mark mark)
 
 	if (mark.task != slot_id(&self->slot)) {
 		errno = EINVAL;
+		return -1;
+	}
+	if (includes_caller(&mark)) {
+		errno = EDEADLK;
 		return -1;
 	}
 	cancel = cancel_off();

@@ -36,6 +36,9 @@ struct entry;
 struct kind {
 	struct reclaim_kind kind;
 	void (*release)(const struct entry *held);
+	/* What runs is asked to stop: whether it has.  The tables are locked.
+	 */
+	bool (*stop)(const struct entry *entry);
 };
 enum {
 	KIND_BUILTIN = 1 << 8,
@@ -65,11 +68,18 @@ struct entry {
 	UT_hash_handle hh;
 };
 
+/* What is left of an entry when it is removed: all but its links. */
+static inline void entry_copy(struct entry *copy, const struct entry *entry)
+{
+	memcpy(copy, entry, offsetof(struct entry, hh));
+}
+
 struct ledger {
 	struct entry *newest;
 	uint64_t clock; /* `at` of the latest acquisition */
 	uint32_t handles, max_handles;
 	uint32_t actions;
+	uint32_t threads; /* handles that run */
 };
 
 extern struct lock tables;
@@ -105,6 +115,9 @@ struct entry *ledger_find(const struct reclaim_kind *kind, const void *id);
  * not locked, the task current and cancellation disabled.
  */
 void ledger_release_after(struct task *task, uint64_t at);
+
+/* Ask the threads in a task to stop: whether they have. */
+bool ledger_stop(const struct task *task);
 
 /* Run one release.  The tables are not locked; the entry was removed. */
 void ledger_run(const struct entry *held);

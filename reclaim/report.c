@@ -66,7 +66,7 @@ void reclaim_say(int severity, const char *format, ...)
 
 void report_label(const struct task *task, char *buf, size_t len)
 {
-	snprintf(buf, len, "%s <%u.%u>", task->name[0] ? task->name : "task",
+	snprintf(buf, len, "%s%s<%u.%u>", task->name, task->name[0] ? " " : "",
 		 task->slot.index, task->slot.generation);
 }
 
@@ -115,11 +115,13 @@ static const char *const wrong_use[RECLAIM_ALL_CHECKS] = {
 
 void report_misuse(const struct misuse *misuse)
 {
-	int level = atomic_load(&policy[misuse->what]), saved = errno;
+	int level = atomic_load(&policy[misuse->what]);
 	char self[64], here[256], there[256];
+	int saved = errno, cancel;
 
 	if (!wants_telling(misuse->what, level))
 		return;
+	cancel = cancel_off();
 	report_label(task_self(), self, sizeof(self));
 	place_describe(misuse->place, here, sizeof(here));
 	place_describe(misuse->acquired, there, sizeof(there));
@@ -132,22 +134,30 @@ void report_misuse(const struct misuse *misuse)
 		    place_kept ? "" : "; RECLAIM_PLACES=1 tells where");
 	if (level == RECLAIM_ABORT)
 		abort();
+	cancel_on(cancel);
 	errno = saved;
 }
 
 /* ---- what is held ---- */
 
-static void print_entry(const struct entry *entry, FILE *out)
+void report_thing(const struct entry *entry, char *buf, size_t len)
 {
-	char what[512] = "", where[256];
+	char what[512] = "";
 
 	if (entry->kind->describe)
 		entry->kind->describe(entry->id, what, sizeof(what));
 	else
 		snprintf(what, sizeof(what), "%p", entry->id);
+	snprintf(buf, len, "%s %s", entry->kind->name, what);
+}
+
+static void print_entry(const struct entry *entry, FILE *out)
+{
+	char what[600], where[256];
+
+	report_thing(entry, what, sizeof(what));
 	place_describe(entry->place, where, sizeof(where));
-	fprintf(out, "  %s %s%s%s\n", entry->kind->name, what,
-		where[0] ? " at " : "", where);
+	fprintf(out, "  %s%s%s\n", what, where[0] ? " at " : "", where);
 }
 
 static void print_task(struct task *task, FILE *out)

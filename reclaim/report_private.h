@@ -9,6 +9,7 @@
 
 #include "reclaim/task.h"
 
+struct entry;
 struct task;
 
 /*
@@ -18,14 +19,17 @@ struct task;
 struct misuse {
 	int what;	 /* RECLAIM_DOUBLE_FREE ... */
 	const char *did; /* "free", "close" */
-	char thing[64];	 /* "a block of 64 bytes", "fd 7" */
+	char thing[128]; /* "block 0x1230 of 64 bytes", "fd 7 /dev/null" */
 	char owner[64];	 /* task, as task_label writes it; or "" */
 	void *acquired;	 /* place, or NULL */
 	void *place;	 /* where it was done */
 };
 void report_misuse(const struct misuse *misuse);
 
-/* "name <index.generation>" */
+/* What an entry holds, in words.  The tables are locked. */
+void report_thing(const struct entry *entry, char *buf, size_t len);
+
+/* "name <index.generation>", or without the name where it has none */
 void report_label(const struct task *task, char *buf, size_t len);
 
 #endif

@@ -25,27 +25,14 @@ int table_cover(struct table *table, uint32_t index)
 	return 0;
 }
 
-void *slots_take(struct slots *slots)
+void *slots_take_new(struct slots *slots)
 {
-	struct slot *slot = slots->free;
+	struct slot *slot;
 
-	if (slot) {
-		slots->free = slot->next_free;
-		return slot;
-	}
 	if (table_cover(&slots->table, slots->used) < 0)
 		return NULL;
 	slot = table_at(&slots->table, slots->used);
 	slot->index = slots->used++;
 	slot->generation = 1;
 	return slot;
-}
-
-void slots_put(struct slots *slots, struct slot *slot)
-{
-	/* One that has had every generation is retired. */
-	if (++slot->generation == 0)
-		return;
-	slot->next_free = slots->free;
-	slots->free = slot;
 }

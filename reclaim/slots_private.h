@@ -57,9 +57,28 @@ struct slots {
 	struct slot *free;
 };
 
+/* One that was never taken; NULL with ENOMEM. */
+void *slots_take_new(struct slots *slots);
+
 /* An item that is nobody's.  All behind its head is as it was put back. */
-void *slots_take(struct slots *slots);
-void slots_put(struct slots *slots, struct slot *slot);
+static inline void *slots_take(struct slots *slots)
+{
+	struct slot *slot = slots->free;
+
+	if (!slot)
+		return slots_take_new(slots);
+	slots->free = slot->next_free;
+	return slot;
+}
+
+static inline void slots_put(struct slots *slots, struct slot *slot)
+{
+	/* One that has had every generation is retired. */
+	if (++slot->generation == 0)
+		return;
+	slot->next_free = slots->free;
+	slots->free = slot;
+}
 
 static inline uint64_t slot_id(const struct slot *slot)
 {
@@ -74,7 +93,7 @@ static inline void *slots_find(const struct slots *slots, uint64_t id)
 	if ((uint32_t)id >= slots->used)
 		return NULL;
 	slot = table_at(&slots->table, (uint32_t)id);
-	return slot->generation == id >> 32 ? slot : NULL;
+	return slot->generation == id >> 32 && id >> 32 ? slot : NULL;
 }
 
 #endif

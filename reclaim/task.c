@@ -37,6 +37,17 @@ struct task *task_find(reclaim_tid tid)
 	return task;
 }
 
+struct task *task_find_receiver(reclaim_tid tid)
+{
+	struct task *task = task_find(tid);
+
+	if (task && task->state == TASK_ENDING && task != task_self()) {
+		errno = ESRCH;
+		return NULL;
+	}
+	return task;
+}
+
 bool task_is_below(const struct task *task, const struct task *top)
 {
 	while (task->depth > top->depth)
@@ -44,7 +55,7 @@ bool task_is_below(const struct task *task, const struct task *top)
 	return task == top;
 }
 
-bool task_is_kin(const struct task *a, const struct task *b)
+bool task_is_related(const struct task *a, const struct task *b)
 {
 	return a->depth >= b->depth ? task_is_below(a, b) : task_is_below(b, a);
 }
@@ -172,6 +183,7 @@ void task_ask(struct task *top, int status)
 		task->status = task == top ? status : RECLAIM_KILLED;
 		if (task->own && task->own != thread_self())
 			pthread_cancel(task->pthread);
+		ledger_stop(task);
 	}
 }
 
@@ -198,6 +210,8 @@ static void bury(struct task *task, bool keep_status)
 {
 	struct task *parent = task->parent;
 
+	if (task->state == TASK_ENDED)
+		return; /* the process exits, and gave up on it */
 	drop_ended_children(task);
 	unlink_child(task);
 	task->state = TASK_ENDED;
@@ -242,7 +256,8 @@ static void release(struct task *task)
 
 static struct task *dying_top(struct task *task)
 {
-	while (task->parent && task->parent->state == TASK_DYING)
+	while (!task->out_of_turn && task->parent &&
+	       task->parent->state == TASK_DYING)
 		task = task->parent;
 	return task;
 }
@@ -260,8 +275,11 @@ void task_reap(struct task *task)
 
 	while (task->state == TASK_DYING) {
 		leaf = newest_leaf(dying_top(task));
-		if (!is_ripe(leaf))
+		if (!is_ripe(leaf)) {
+			/* Its own thread may be waiting for this. */
+			pthread_cond_broadcast(&leaf->changed);
 			return;
+		}
 		task = leaf->parent;
 		leaf->state = TASK_ENDING;
 		leaf->inside = thread_self();
@@ -302,6 +320,13 @@ int task_await_change(struct task *task)
 	return wait_change(task, exiting ? &exit_deadline : NULL);
 }
 
+/* All below it has ended, and all that is newer in a tree that ends. */
+static bool is_its_turn(struct task *task)
+{
+	task_reap(task);
+	return newest_leaf(dying_top(task)) == task;
+}
+
 void task_finish(struct task *task, int status)
 {
 	struct thread_scope scope;
@@ -309,8 +334,10 @@ void task_finish(struct task *task, int status)
 
 	lock_take(&tables);
 	task_ask(task, status);
-	while (task_reap(task), task->newest_child || gave_up)
+	task->parked = true;
+	while (gave_up || !is_its_turn(task))
 		wait_change(task, NULL);
+	task->parked = false;
 	task->state = TASK_ENDING;
 	lock_drop(&tables);
 	thread_work_for(task, &scope);
@@ -358,30 +385,6 @@ static void cancelled_waiting(void *task)
 	lock_drop(&tables);
 }
 
-/* With the tables locked. */
-static int wait_ended(struct task *task, int *status, int timeout_ms)
-{
-	struct timespec deadline;
-	int error = 0;
-
-	if (timeout_ms >= 0)
-		after(timeout_ms, &deadline);
-	task->waiters++;
-	pthread_cleanup_push(cancelled_waiting, task);
-	while (task->state != TASK_ENDED && !error)
-		error = wait_change(task, timeout_ms < 0 ? NULL : &deadline);
-	pthread_cleanup_pop(0);
-	if (task->state == TASK_ENDED) {
-		error = 0;
-		if (status)
-			*status = task->status;
-		if (task->parent)
-			forget_status(task);
-	}
-	stop_waiting(task);
-	return error;
-}
-
 /* Whether the calling thread works for something in this tree. */
 static bool caller_is_inside(const struct task *top)
 {
@@ -395,6 +398,50 @@ static bool caller_is_inside(const struct task *top)
 		if (task_is_below(self->entered[i], top))
 			return true;
 	return false;
+}
+
+/*
+ * Who waits for a task from inside the tree that it ends with would wait for
+ * its own end: so the task does not wait for its turn.
+ */
+static void hurry(struct task *task)
+{
+	if (task->state != TASK_DYING || !caller_is_inside(dying_top(task)))
+		return;
+	task->out_of_turn = true;
+	task_reap(task);
+}
+
+/* Until it has ended: 0; or ETIMEDOUT. */
+static int await_end(struct task *task, const struct timespec *deadline)
+{
+	int error = 0;
+
+	while (hurry(task), task->state != TASK_ENDED && !error)
+		error = wait_change(task, deadline);
+	return task->state == TASK_ENDED ? 0 : error;
+}
+
+/* With the tables locked. */
+static int wait_ended(struct task *task, int *status, int timeout_ms)
+{
+	struct timespec deadline;
+	int error;
+
+	if (timeout_ms >= 0)
+		after(timeout_ms, &deadline);
+	task->waiters++;
+	pthread_cleanup_push(cancelled_waiting, task);
+	error = await_end(task, timeout_ms < 0 ? NULL : &deadline);
+	pthread_cleanup_pop(0);
+	if (!error) {
+		if (status)
+			*status = task->status;
+		if (task->parent)
+			forget_status(task);
+	}
+	stop_waiting(task);
+	return error;
 }
 
 int reclaim_wait(reclaim_tid tid, int *status, int timeout_ms)
@@ -450,6 +497,15 @@ int reclaim_end(reclaim_tid tid, int status)
 	return -1;
 }
 
+/* A thread of a task that kills it obeys as any other does. */
+static void obey(const struct task *top)
+{
+	const struct task *mine = thread_self()->works_for;
+
+	if (mine->state == TASK_DYING && task_is_below(mine, top))
+		pthread_cancel(pthread_self());
+}
+
 int reclaim_kill(reclaim_tid tid)
 {
 	struct task *task;
@@ -464,6 +520,7 @@ int reclaim_kill(reclaim_tid tid)
 		error = EPERM;
 	else {
 		task_ask(task, RECLAIM_KILLED);
+		obey(task);
 		task_reap(task);
 	}
 	lock_drop(&tables);
@@ -493,13 +550,42 @@ static void give_up_on(struct task *task)
 
 static void end_all(void)
 {
+	struct task *leaf;
+
 	exiting = true;
 	after(EXIT_GRACE_MS, &exit_deadline);
 	task_ask(task_root, 0);
 	while (task_reap(task_root), task_root->newest_child && !gave_up)
 		gave_up = task_await_change(task_root) == ETIMEDOUT;
-	while (task_reap(task_root), task_root->newest_child)
-		give_up_on(newest_leaf(task_root));
+	while (task_reap(task_root), task_root->newest_child) {
+		leaf = newest_leaf(task_root);
+		if (leaf->parked)
+			leaf->own = NULL; /* its thread stays parked */
+		else
+			give_up_on(leaf);
+	}
+}
+
+/*
+ * exit(3) is called in the middle of anything.  The caller's own work is taken
+ * over: what it released is released further, what it was in is left.
+ */
+static void take_over(struct thread *self)
+{
+	struct task *task;
+
+	for (task = task_root; task; task = task_next(task, task_root)) {
+		if (task->inside != self && task->own != self)
+			continue;
+		task->own = NULL;
+		task->entered = 0;
+		if (task->state == TASK_ENDING)
+			task->state = TASK_DYING;
+	}
+	self->own = NULL;
+	self->depth = self->floor_depth = 0;
+	self->current = self->floor = self->works_for = task_root;
+	self->action = NULL;
 }
 
 void task_end_process(void)
@@ -509,11 +595,7 @@ void task_end_process(void)
 	int cancel = cancel_off();
 
 	lock_take(&tables);
-	thread_leave_all();
-	if (self->own)
-		self->own->own = NULL; /* exit(3) itself, in a task's thread */
-	self->own = NULL;
-	self->current = self->floor = self->works_for = task_root;
+	take_over(self);
 	end_all();
 	lock_drop(&tables);
 	thread_work_for(task_root, &scope);
@@ -591,20 +673,12 @@ int reclaim_enter(reclaim_tid tid)
 int reclaim_leave(void)
 {
 	struct thread *self = thread_self();
-	struct task *task;
 
 	if (self->depth == self->floor_depth) {
 		errno = EPERM;
 		return -1;
 	}
-	lock_take(&tables);
-	task = self->entered[--self->depth];
-	self->current = self->depth > self->floor_depth
-				? self->entered[self->depth - 1]
-				: self->floor;
-	task->entered--;
-	task_reap(task);
-	lock_drop(&tables);
+	thread_leave_to(self->depth - 1);
 	return 0;
 }
 

@@ -10,7 +10,9 @@
  *
  * A dying tree is taken apart in one order, whoever works on it: always the
  * newest leaf.  A leaf that is busy stops the work; whoever leaves it last
- * goes on.  A task with a thread of its own is released by that thread alone.
+ * goes on.  A task with a thread of its own is released by that thread alone,
+ * which waits for its turn.  Only who waits for a task from inside the tree
+ * that ends does not: it would wait for itself.
  *
  * Threads: all under `tables`.
  */
@@ -40,6 +42,8 @@ struct task {
 	pthread_t pthread;     /* of `own` */
 	struct thread *inside; /* who entered it, or is releasing it */
 	unsigned entered;      /* how many times */
+	bool parked;	       /* its own thread waits to release it */
+	bool out_of_turn;      /* ends by itself, before newer siblings */
 	unsigned waiters;
 	pthread_cond_t changed; /* it ended, or a child of it did */
 	uint32_t flags;
@@ -52,9 +56,17 @@ void task_make_root(void);
 /* The task of this id that has not yet ended, or NULL with ESRCH. */
 struct task *task_find(reclaim_tid tid);
 
-/* Whether one is the other, or above or below it.  No lock needed. */
-bool task_is_kin(const struct task *a, const struct task *b);
+/* The same where what it is given now is sure to be released with it. */
+struct task *task_find_receiver(reclaim_tid tid);
+
+/* Whether one is the other or below it; or either way.  No lock needed. */
 bool task_is_below(const struct task *task, const struct task *top);
+bool task_is_related(const struct task *a, const struct task *b);
+
+static inline bool task_is_kin(const struct task *a, const struct task *b)
+{
+	return a == b || task_is_related(a, b);
+}
 
 /* A new task as `opts` says, LIVE and in the tree; NULL and errno. */
 struct task *task_make(const struct reclaim_task_opts *opts);

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <execinfo.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -41,26 +42,33 @@ static void set_current(struct thread *self)
 				: self->floor;
 }
 
-void thread_leave_all(void)
+void thread_leave_to(unsigned depth)
 {
 	struct thread *self = thread_self();
 
-	while (self->depth > self->floor_depth) {
+	if (self->depth <= depth)
+		return;
+	lock_take(&tables);
+	while (self->depth > depth) {
 		struct task *task = self->entered[--self->depth];
 
 		set_current(self);
 		task->entered--;
 		task_reap(task);
 	}
+	lock_drop(&tables);
+}
+
+void thread_leave_all(void)
+{
+	thread_leave_to(thread_self()->floor_depth);
 }
 
 void thread_work_done(const struct thread_scope *scope)
 {
 	struct thread *self = thread_self();
 
-	lock_take(&tables);
 	thread_leave_all();
-	lock_drop(&tables);
 	self->floor = scope->floor;
 	self->floor_depth = scope->floor_depth;
 	set_current(self);
@@ -110,9 +118,7 @@ static void thread_gone(void *arg)
 		return;
 	}
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
-	lock_take(&tables);
 	thread_leave_all();
-	lock_drop(&tables);
 	if (self->gone)
 		self->gone(self);
 }
@@ -162,11 +168,12 @@ void thread_forget_start(void *self)
  */
 void thread_load_unwinder(void)
 {
-	static bool loaded;
+	static atomic_bool loaded;
 	void *frame;
 
-	if (!loaded)
-		loaded = backtrace(&frame, 1) > 0;
+	if (!atomic_load_explicit(&loaded, memory_order_relaxed))
+		atomic_store_explicit(&loaded, backtrace(&frame, 1) > 0,
+				      memory_order_relaxed);
 }
 
 /* ---- a task's own thread ---- */
@@ -326,13 +333,14 @@ void reclaim_exit(int status)
 	if (!self->start || self->works_for == task_root)
 		exit(status);
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
-	lock_take(&tables);
 	thread_leave_all();
-	if (!self->own)
-		task_ask(self->works_for, status);
-	lock_drop(&tables);
-	if (self->own)
+	if (self->own) {
 		task_finish(self->own, status);
+	} else {
+		lock_take(&tables);
+		task_ask(self->works_for, status);
+		lock_drop(&tables);
+	}
 	longjmp(*self->start, 1);
 }
 
@@ -345,6 +353,8 @@ void thread_forked(void)
 	self->own = NULL;
 	self->works_for = task_root;
 	self->gone = NULL;
+	self->handle = 0;
 	self->start = NULL;
+	self->action = NULL;
 	have_last_gone = false;
 }

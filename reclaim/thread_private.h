@@ -29,6 +29,7 @@ struct thread {
 	struct task *entered[RECLAIM_ENTER_MAX];
 	struct task *works_for; /* when it is in none: whose thread it is */
 	struct task *own;	/* the same, where it was spawned with it */
+	reclaim_token handle;	/* its own, in the task that it works for */
 	jmp_buf *start;		/* where exit() in it goes */
 	jmp_buf *action;	/* where exit() in a deferred action goes */
 	void (*gone)(struct thread *self); /* at its end */
@@ -78,7 +79,8 @@ struct thread_scope {
 void thread_work_for(struct task *task, struct thread_scope *scope);
 void thread_work_done(const struct thread_scope *scope);
 
-/* Leave what was entered since the floor.  The tables are locked. */
+/* Leave what was entered since there were `depth`, or since the floor. */
+void thread_leave_to(unsigned depth);
 void thread_leave_all(void);
 
 /* Join the thread that ended last, if nobody has.  Unlocked. */

@@ -40,11 +40,13 @@ struct acquirer {
 };
 
 /* Flags. */
-#define SAYS_NO_ERRNO  1u /* when it fails */
-#define RUNS_A_PROGRAM 2u /* takes its time */
-#define NOT_BY_FOREIGN 4u /* a stranger's undo is not refused */
-#define SLOW_TO_END    8u /* the task's end waits for a program */
-#define HOLDS_NO_FD    16u
+#define SAYS_NO_ERRNO	    1u /* when it fails */
+#define RUNS_A_PROGRAM	    2u /* takes its time */
+#define NOT_BY_FOREIGN	    4u /* a stranger's undo is not refused */
+#define SLOW_TO_END	    8u /* the task's end waits for a program */
+#define HOLDS_NO_FD	    16u
+#define SETS_ERRNO	    32u /* also when it works, as libc's does */
+#define CLOSES_ALL_THE_SAME 64u /* what it was given, when it fails */
 
 extern const struct acquirer acquirers[];
 extern const int acquirer_count;

@@ -61,6 +61,24 @@ START_TEST(is_recorded_in_the_root)
 }
 END_TEST
 
+/* ---- cancellation, which is disabled in between ---- */
+
+static void get_and_undo_cancellably(void)
+{
+	int state;
+
+	get_and_undo();
+	pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &state);
+	ck_assert_int_eq(state, PTHREAD_CANCEL_ENABLE);
+}
+
+START_TEST(leaves_cancellation_enabled)
+{
+	a = &acquirers[_i];
+	ck_assert_int_eq(in_thread_of_task(get_and_undo_cancellably), 0);
+}
+END_TEST
+
 /* ---- released ---- */
 
 static void get_and_forget(void)
@@ -159,7 +177,8 @@ static void get_with_errno_set(void)
 START_TEST(leaves_errno_alone)
 {
 	a = &acquirers[_i];
-	in_task(get_with_errno_set);
+	if (!(a->flags & SETS_ERRNO))
+		in_task(get_with_errno_set);
 }
 END_TEST
 
@@ -344,6 +363,7 @@ static void fill(Suite *suite)
 	tcase_add_loop_test(tcase, is_recorded_and_forgotten, 0, n);
 	tcase_add_loop_test(tcase, is_recorded_and_forgotten_in_a_thread, 0, n);
 	tcase_add_loop_test(tcase, is_recorded_in_the_root, 0, n);
+	tcase_add_loop_test(tcase, leaves_cancellation_enabled, 0, n);
 	tcase_add_loop_test(tcase, is_released_with_the_task, 0, n);
 	tcase_add_loop_test(tcase, is_released_with_the_thread, 0, n);
 	tcase_add_loop_test(tcase, leaves_errno_alone, 0, n);

@@ -17,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "reclaim/task.h"
+#include "reclaim.h"
 
 static struct fixture_view *view;
 
@@ -154,6 +154,17 @@ START_TEST(notices_a_thread)
 }
 END_TEST
 
+START_TEST(notices_memory)
+{
+	void *block = save_malloc(100);
+
+	ck_assert_ptr_nonnull(block);
+	expect("blocks, had");
+	save_free(block);
+	expect_nothing();
+}
+END_TEST
+
 START_TEST(notices_a_task)
 {
 	reclaim_tid tid = reclaim_task_new(NULL);
@@ -219,6 +230,7 @@ int main(void)
 	tcase_add_test(tcase, notices_a_child);
 	tcase_add_test(tcase, notices_a_zombie);
 	tcase_add_test(tcase, notices_a_thread);
+	tcase_add_test(tcase, notices_memory);
 	tcase_add_test(tcase, notices_a_task);
 	tcase_add_test(tcase, notices_an_action);
 	tcase_add_test(tcase, notices_a_handle);

@@ -117,33 +117,32 @@ void *acquired_with_fd(struct acquisition *a, void *id, int fd)
 
 /* ---- giving back ---- */
 
-/*
- * Whether the current task may give back what an entry holds.  If not, says
- * so, and the tables are unlocked on return.
- */
-static bool may(const struct entry *entry, const char *did, void *place)
+bool may_give_back(const struct entry *entry, const char *did, void *place,
+		   struct misuse *misuse)
 {
-	struct misuse misuse = {
-		.what = RECLAIM_STRANGERS,
-		.did = did,
-		.place = place,
-	};
-	int error;
-
 	if (!entry || task_is_kin(task_self(), entry->task))
 		return true;
-	misuse.acquired = entry->place;
-	error = entry->fd >= 0 ? EBADF : EINVAL;
-	if (entry->fd >= 0)
-		snprintf(misuse.thing, sizeof(misuse.thing), "%s, fd %d",
-			 entry->kind->name, entry->fd);
-	else
-		snprintf(misuse.thing, sizeof(misuse.thing), "%s %p",
-			 entry->kind->name, entry->id);
-	report_label(entry->task, misuse.owner, sizeof(misuse.owner));
+	*misuse = (struct misuse){
+		.what = RECLAIM_STRANGERS,
+		.did = did,
+		.acquired = entry->place,
+		.place = place,
+	};
+	report_thing(entry, misuse->thing, sizeof(misuse->thing));
+	report_label(entry->task, misuse->owner, sizeof(misuse->owner));
+	errno = entry->fd >= 0 ? EBADF : EINVAL;
+	return false;
+}
+
+/* The same, which says so; then the tables are unlocked on return. */
+static bool may(const struct entry *entry, const char *did, void *place)
+{
+	struct misuse misuse;
+
+	if (may_give_back(entry, did, place, &misuse))
+		return true;
 	lock_drop(&tables);
 	report_misuse(&misuse);
-	errno = error;
 	return false;
 }
 
@@ -160,7 +159,7 @@ int let_go(struct departure *d, const struct kind *kind, const void *id,
 	d->cancel = cancel_off();
 	d->held.kind = NULL;
 	if (entry) {
-		d->held = *entry;
+		entry_copy(&d->held, entry);
 		ledger_remove(entry);
 	}
 	lock_drop(&tables);
@@ -179,7 +178,7 @@ int let_go_fd(struct departure *d, int fd, const char *did, void *place)
 	d->cancel = cancel_off();
 	d->held.kind = NULL;
 	if (entry) {
-		d->held = *entry;
+		entry_copy(&d->held, entry);
 		fds_lose(entry);
 	}
 	lock_drop(&tables);

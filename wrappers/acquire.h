@@ -24,6 +24,7 @@
 #include "reclaim/fds_private.h"
 #include "reclaim/ledger_private.h"
 #include "reclaim/place_private.h"
+#include "reclaim/report_private.h"
 
 struct acquisition {
 	struct entry *entry;
@@ -74,5 +75,13 @@ int let_go(struct departure *d, const struct kind *kind, const void *id,
 	   const char *did, void *place);
 int let_go_fd(struct departure *d, int fd, const char *did, void *place);
 void gone(const struct departure *d);
+
+/*
+ * Whether the current task may give back what an entry holds.  If not, errno
+ * is set and *misuse is what to tell once the tables, which are locked here,
+ * no longer are.
+ */
+bool may_give_back(const struct entry *entry, const char *did, void *place,
+		   struct misuse *misuse);
 
 #endif

@@ -157,19 +157,23 @@ int child_spawn_shell(struct acquisition *a, const char *command,
 
 /* ---- waiting for one ---- */
 
+/* What waitpid(2) takes; waitid(2) would take more. */
+#define WAIT_OPTIONS \
+	(WNOHANG | WUNTRACED | WCONTINUED | __WNOTHREAD | __WALL | __WCLONE)
+
+/* Wait until one has changed, and leave it as it is. */
 static int peek(pid_t pid, int options, pid_t *found)
 {
 	siginfo_t info = {.si_pid = 0};
-	int wants = WNOWAIT | WEXITED | (options & ~WUNTRACED);
 	idtype_t type = pid > 0 ? P_PID : pid == -1 ? P_ALL : P_PGID;
+	id_t id = pid > 0 ? (id_t)pid : pid == -1 ? 0 : -(id_t)pid;
 
-	if (options & WUNTRACED)
-		wants |= WSTOPPED;
-	if (waitid(type,
-		   (id_t)(pid < -1    ? -pid
-			  : pid == -1 ? 0
-				      : pid),
-		   &info, wants) < 0)
+	if (options & ~WAIT_OPTIONS) {
+		errno = EINVAL;
+		return -1;
+	}
+	/* WUNTRACED is WSTOPPED. */
+	if (waitid(type, id, &info, options | WNOWAIT | WEXITED) < 0)
 		return -1;
 	*found = info.si_pid;
 	return 0;
@@ -198,7 +202,22 @@ static void forget(reclaim_token token)
 	lock_drop(&tables);
 }
 
-/* Reap what is known to have changed; 0 where somebody else was faster. */
+/*
+ * Where waiting has failed because there is no such child any more, others
+ * have reaped it, or the kernel did as SIGCHLD is ignored.
+ */
+static void forget_if_gone(pid_t pid, reclaim_token token)
+{
+	int saved = errno;
+	siginfo_t info;
+
+	if (token && waitid(P_PID, (id_t)pid, &info,
+			    WEXITED | WNOHANG | WNOWAIT | __WALL) < 0)
+		forget(token);
+	errno = saved;
+}
+
+/* Reap what is known to have changed; 0 where it has not. */
 static pid_t reap(pid_t pid, int *status, int options)
 {
 	int cancel = cancel_off(), its_status = 0;
@@ -217,19 +236,23 @@ static pid_t reap(pid_t pid, int *status, int options)
 
 /*
  * Wait without reaping, so that cancellation loses nothing; then reap without
- * waiting.
+ * waiting.  What was found may have been reaped by others meanwhile: then
+ * there may be another.
  */
 pid_t child_wait(pid_t pid, int *status, int options)
 {
+	reclaim_token token = pid > 0 ? find(pid) : 0;
 	pid_t found, reaped;
 
 	for (;;) {
-		if (peek(pid, options, &found) < 0)
+		if (peek(pid, options, &found) < 0) {
+			forget_if_gone(pid, token);
 			return -1;
+		}
 		if (found == 0)
 			return 0; /* WNOHANG */
 		reaped = reap(found, status, options);
-		if (reaped > 0 || (reaped < 0 && pid > 0))
+		if (reaped > 0 || (reaped < 0 && errno != ECHILD))
 			return reaped;
 	}
 }

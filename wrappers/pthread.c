@@ -23,7 +23,8 @@ struct worker {
 	reclaim_token token;
 	pthread_t pthread;
 	bool detached;
-	bool done; /* nothing of the program runs in it any more */
+	bool orphan; /* has no entry: it frees this itself */
+	bool done;   /* nothing of the program runs in it any more */
 };
 
 static void worker_gone(struct thread *self)
@@ -36,11 +37,14 @@ static void worker_gone(struct thread *self)
 	thread_begin(task_root, NULL, NULL);
 	lock_take(&tables);
 	worker->done = true;
+	task->ledger.threads--;
+	unwanted = worker->orphan;
 	if (worker->detached) {
 		entry = ledger_find_token(worker->token);
-		unwanted = entry != NULL;
-		if (entry)
+		if (entry) {
 			ledger_remove(entry);
+			unwanted = true;
+		}
 	}
 	pthread_cond_broadcast(&task->changed);
 	task_reap(task);
@@ -56,6 +60,7 @@ static void *worker_main(void *arg)
 	void *volatile result = NULL;
 	jmp_buf here;
 
+	self->handle = worker->token;
 	self->start = &here;
 	pthread_cleanup_push(thread_forget_start, self);
 	if (_setjmp(here) == 0)
@@ -74,31 +79,49 @@ static int await(struct worker *worker)
 		error = pthread_equal(worker->pthread, pthread_self())
 				? EDEADLK
 				: task_await_change(worker->task);
+	worker->orphan = error;
 	lock_drop(&tables);
 	return error;
+}
+
+static bool is_self(const struct worker *worker)
+{
+	return pthread_equal(worker->pthread, pthread_self());
+}
+
+/* Whoever stops the others goes on itself. */
+static bool stop_worker(const struct entry *entry)
+{
+	struct worker *worker = entry->u.record;
+
+	if (worker->done || is_self(worker))
+		return true;
+	pthread_cancel(worker->pthread);
+	return false;
 }
 
 static void release_worker(const struct entry *held)
 {
 	struct worker *worker = held->u.record;
+	bool gone;
 
 	lock_take(&tables);
-	if (!worker->done)
-		pthread_cancel(worker->pthread);
+	stop_worker(held);
 	lock_drop(&tables);
-	if (await(worker) != 0)
-		return; /* it still runs, and needs its record */
-	if (pthread_equal(worker->pthread, pthread_self()))
+	gone = await(worker) == 0;
+	if (is_self(worker))
 		pthread_detach(worker->pthread);
-	else if (!worker->detached)
+	else if (gone && !worker->detached)
 		pthread_join(worker->pthread, NULL);
-	free(worker);
+	if (gone)
+		free(worker); /* else it still runs, and needs its record */
 }
 
 static const struct kind worker_kind = {
 	.kind = {.name = "thread",
 		 .fork = RECLAIM_FORK_DROP | KIND_BUILTIN | KIND_FOUND_BY_ID},
 	.release = release_worker,
+	.stop = stop_worker,
 };
 
 static bool is_detached(const pthread_attr_t *attr)
@@ -122,6 +145,7 @@ static int start_worker(struct entry *entry, struct worker *worker,
 	}
 	worker->token = slot_id(&entry->slot);
 	entry->u.record = worker;
+	worker->task->ledger.threads++;
 	ledger_commit(entry, (void *)worker->pthread);
 	return 0;
 }

@@ -26,11 +26,20 @@
 #include "reclaim/thread_private.h"
 #include "wrappers/child_private.h"
 
+/* One in memory has none, which is no error here. */
+static int descriptor_of(FILE *stream)
+{
+	int saved = errno, fd = fileno(stream);
+
+	errno = saved;
+	return fd;
+}
+
 static void release_stream(const struct entry *held)
 {
 	FILE *stream = held->id;
 
-	if (fileno(stream) < 0)
+	if (descriptor_of(stream) < 0)
 		__fpurge(stream);
 	else if (!fds_may_close(held))
 		stream->_fileno = -1;
@@ -39,7 +48,7 @@ static void release_stream(const struct entry *held)
 
 static int describe_stream(const void *id, char *buf, size_t len)
 {
-	int fd = fileno((FILE *)id);
+	int fd = descriptor_of((FILE *)id);
 
 	if (fd < 0)
 		return snprintf(buf, len, "in memory");
@@ -55,7 +64,7 @@ static const struct kind stream_kind = {
 
 static FILE *acquired_stream(struct acquisition *a, FILE *stream)
 {
-	return acquired_with_fd(a, stream, stream ? fileno(stream) : -1);
+	return acquired_with_fd(a, stream, stream ? descriptor_of(stream) : -1);
 }
 
 /* ---- opening ---- */
@@ -215,7 +224,7 @@ FILE *save_open_memstream(char **text, size_t *len)
  */
 static void settle_untracked(FILE *stream)
 {
-	int fd = fileno(stream);
+	int fd = descriptor_of(stream);
 	struct entry *entry;
 
 	lock_take(&tables);
@@ -234,7 +243,7 @@ static int let_go_stream(struct departure *d, FILE *stream, const char *did,
 {
 	if (let_go(d, &stream_kind, stream, did, place) < 0)
 		return -1;
-	if (fileno(stream) < 0)
+	if (descriptor_of(stream) < 0)
 		return 0;
 	if (!d->held.kind)
 		settle_untracked(stream);
@@ -257,12 +266,14 @@ int save_fclose(FILE *stream)
 
 /*
  * Tracked or not, the stream stays what it was: stdout is the process's.  Where
- * it was tracked it becomes the current task's newest handle, or is closed.
+ * it was tracked it becomes the current task's newest handle: also where it
+ * could not be opened, and is closed, but not gone before fclose.
  */
 FILE *save_freopen(const char *path, const char *mode, FILE *stream)
 {
 	struct acquisition a;
 	struct departure d;
+	FILE *reopened;
 
 	if (acquire(&a, &stream_kind, PLACE) < 0)
 		return NULL;
@@ -270,17 +281,16 @@ FILE *save_freopen(const char *path, const char *mode, FILE *stream)
 		acquire_cancel(&a);
 		return NULL;
 	}
-	stream = freopen(path, mode, stream);
-	if (d.held.kind) {
-		acquired_stream(&a, stream);
-	} else {
-		int saved = errno;
-
-		acquire_cancel(&a);
-		errno = saved;
-	}
+	reopened = freopen(path, mode, stream);
 	gone(&d);
-	return stream;
+	if (!d.held.kind) {
+		acquire_cancel(&a);
+		return reopened;
+	}
+	a.entry->u = d.held.u;
+	a.entry->private_to_process = d.held.private_to_process;
+	acquired_stream(&a, stream);
+	return reopened;
 }
 
 /* ---- a process at the other end ---- */
@@ -292,16 +302,11 @@ struct popen_mode {
 
 static int parse_mode(const char *text, struct popen_mode *mode)
 {
-	*mode = (struct popen_mode){0};
-	for (; *text; text++) {
-		if (*text == 'r' || *text == 'w')
-			mode->reads = *text == 'r';
-		else if (*text == 'e')
-			mode->close_on_exec = true;
-		else
-			break;
-	}
-	if (!*text)
+	bool reads = strchr(text, 'r'), writes = strchr(text, 'w');
+
+	mode->reads = reads;
+	mode->close_on_exec = strchr(text, 'e');
+	if (reads != writes && !text[strspn(text, "rwe")])
 		return 0;
 	errno = EINVAL;
 	return -1;
@@ -368,7 +373,7 @@ static FILE *open_process(const char *command, const struct popen_mode *mode,
 		return NULL;
 	}
 	if (!mode->close_on_exec)
-		fcntl(fileno(stream), F_SETFD, 0);
+		fcntl(descriptor_of(stream), F_SETFD, 0);
 	return stream;
 }
 
@@ -497,13 +502,23 @@ static void unlock_stream(void *stream)
 	funlockfile(stream);
 }
 
+/* The caller is cancelled where it reads: what it has is always current. */
+static int grow_line(struct growing *g, size_t needed)
+{
+	if (grow(g, needed) < 0)
+		return -1;
+	*g->text = g->block;
+	*g->len = g->room;
+	return 0;
+}
+
 /* Up to a newline, with it; -1 at the end, or where memory is short. */
 static ssize_t read_line(struct growing *g, FILE *stream)
 {
 	int c;
 
 	while ((c = getc_unlocked(stream)) != EOF) {
-		if (grow(g, g->at + 2) < 0)
+		if (grow_line(g, g->at + 2) < 0)
 			return -1;
 		g->block[g->at++] = (char)c;
 		if (c == '\n')
@@ -517,7 +532,7 @@ static ssize_t read_line(struct growing *g, FILE *stream)
 
 ssize_t save_getline(char **line, size_t *room, FILE *stream)
 {
-	struct growing g = {0};
+	struct growing g = {.text = line, .len = room};
 	volatile ssize_t len = -1; /* read after a cancellation scope */
 
 	if (!line || !room) {
@@ -528,10 +543,8 @@ ssize_t save_getline(char **line, size_t *room, FILE *stream)
 	pthread_cleanup_push(unlock_stream, stream);
 	g.block = *line;
 	g.room = *line ? *room : 0;
-	if (grow(&g, 120) == 0)
+	if (grow_line(&g, 120) == 0)
 		len = read_line(&g, stream);
-	*line = g.block;
-	*room = g.room;
 	pthread_cleanup_pop(1);
 	return len;
 }

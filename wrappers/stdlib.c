@@ -8,6 +8,7 @@
 
 #include "reclaim.h"
 #include "reclaim/heap_private.h"
+#include "reclaim/library_private.h"
 #include "reclaim/thread_private.h"
 #include "wrappers/child_private.h"
 
@@ -126,20 +127,7 @@ static struct {
 	struct sigaction interrupt, quit;
 } ignored = {.lock = LOCK_INIT};
 
-static void before_fork(void)
-{
-	lock_take(&ignored.lock);
-}
-
-static void after_fork(void)
-{
-	lock_drop(&ignored.lock);
-}
-
-__attribute__((constructor)) static void guard_fork(void)
-{
-	pthread_atfork(before_fork, after_fork, after_fork);
-}
+LOCK_HELD_OVER_FORK(ignored.lock)
 
 static void ignore_interrupts(void)
 {

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "reclaim.h"
+#include "reclaim/library_private.h"
 #include "reclaim/task_private.h"
 #include "reclaim/thread_private.h"
 #include "wrappers/acquire.h"
@@ -32,20 +33,7 @@ static const struct kind mapping_kind = {
 
 static struct lock mappings = LOCK_INIT;
 
-static void before_fork(void)
-{
-	lock_take(&mappings);
-}
-
-static void after_fork(void)
-{
-	lock_drop(&mappings);
-}
-
-__attribute__((constructor)) static void guard_fork(void)
-{
-	pthread_atfork(before_fork, after_fork, after_fork);
-}
+LOCK_HELD_OVER_FORK(mappings)
 
 struct range {
 	uintptr_t start, end;
@@ -132,9 +120,23 @@ static bool cut_one(struct entry *entry, struct range range, void *spare)
 	return true;
 }
 
+/* Who takes a range, and what is to be told, unlocked, where it may not. */
+struct attempt {
+	const char *did;
+	void *place;
+	bool refused;
+	struct misuse misuse;
+};
+
+static void settle(const struct attempt *attempt)
+{
+	if (attempt->refused)
+		report_misuse(&attempt->misuse);
+}
+
 /* What taking a range needs: nobody's else, and room where it cuts in two. */
 struct plan {
-	struct task *self;
+	struct attempt *attempt;
 	struct task *owner; /* of what is there; NULL where nothing tracked */
 	struct entry *spare;
 	int error;
@@ -145,8 +147,10 @@ static bool plan_one(struct entry *entry, struct range range, void *arg)
 	struct range had = range_of_entry(entry);
 	struct plan *plan = arg;
 
-	if (!task_is_kin(plan->self, entry->task)) {
-		plan->error = EPERM;
+	if (!may_give_back(entry, plan->attempt->did, plan->attempt->place,
+			   &plan->attempt->misuse)) {
+		plan->attempt->refused = true;
+		plan->error = errno;
 		return false;
 	}
 	plan->owner = entry->task;
@@ -161,9 +165,10 @@ static bool plan_one(struct entry *entry, struct range range, void *arg)
 
 /* ---- around the system calls; with the mappings locked ---- */
 
-static int plan_to_take(struct range range, struct plan *plan)
+static int plan_to_take(struct range range, struct plan *plan,
+			struct attempt *attempt)
 {
-	*plan = (struct plan){.self = task_self()};
+	*plan = (struct plan){.attempt = attempt};
 	lock_take(&tables);
 	for_each_in(range, plan_one, plan);
 	lock_drop(&tables);
@@ -184,13 +189,13 @@ static void take(struct range range, struct plan *plan, bool happened)
 }
 
 static void *map_fixed(void *at, size_t len, int prot, int flags, int fd,
-		       off_t offset)
+		       off_t offset, struct attempt *attempt)
 {
 	struct range range = range_of(at, len);
 	struct plan plan;
 	void *mapping;
 
-	if (plan_to_take(range, &plan) < 0)
+	if (plan_to_take(range, &plan, attempt) < 0)
 		return MAP_FAILED;
 	mapping = mmap(at, len, prot, flags, fd, offset);
 	take(range, &plan, mapping != MAP_FAILED);
@@ -199,6 +204,7 @@ static void *map_fixed(void *at, size_t len, int prot, int flags, int fd,
 
 void *save_mmap(void *at, size_t len, int prot, int flags, int fd, off_t offset)
 {
+	struct attempt attempt = {.did = "mmap", .place = PLACE};
 	struct acquisition a;
 	void *mapping;
 
@@ -206,28 +212,31 @@ void *save_mmap(void *at, size_t len, int prot, int flags, int fd, off_t offset)
 		return MAP_FAILED;
 	lock_take(&mappings);
 	if (flags & MAP_FIXED)
-		mapping = map_fixed(at, len, prot, flags, fd, offset);
+		mapping = map_fixed(at, len, prot, flags, fd, offset, &attempt);
 	else
 		mapping = mmap(at, len, prot, flags, fd, offset);
 	a.entry->u.size = len;
 	acquired(&a, mapping == MAP_FAILED ? NULL : mapping);
 	lock_drop(&mappings);
+	settle(&attempt);
 	return mapping;
 }
 
 int save_munmap(void *start, size_t len)
 {
+	struct attempt attempt = {.did = "munmap", .place = PLACE};
 	struct range range = range_of(start, len);
 	int result, cancel = cancel_off();
 	struct plan plan;
 
 	lock_take(&mappings);
-	result = plan_to_take(range, &plan);
+	result = plan_to_take(range, &plan, &attempt);
 	if (result == 0) {
 		result = munmap(start, len);
 		take(range, &plan, result == 0);
 	}
 	lock_drop(&mappings);
+	settle(&attempt);
 	cancel_on(cancel);
 	return result;
 }
@@ -240,7 +249,7 @@ struct remapping {
 	struct task *owner;
 };
 
-static void *remap(struct remapping *r)
+static void *remap(struct remapping *r, struct attempt *attempt)
 {
 	bool fixed = r->flags & MREMAP_FIXED, stays;
 	struct range from = range_of(r->old, r->old_len);
@@ -248,9 +257,9 @@ static void *remap(struct remapping *r)
 	struct plan leaves, lands = {0};
 	void *moved = MAP_FAILED;
 
-	if (plan_to_take(from, &leaves) < 0)
+	if (plan_to_take(from, &leaves, attempt) < 0)
 		return MAP_FAILED;
-	if (!fixed || plan_to_take(to, &lands) == 0)
+	if (!fixed || plan_to_take(to, &lands, attempt) == 0)
 		moved = mremap(r->old, r->old_len, r->new_len, r->flags, r->at);
 	stays = r->old_len == 0 || r->flags & MREMAP_DONTUNMAP;
 	take(from, &leaves, moved != MAP_FAILED && !stays);
@@ -264,6 +273,7 @@ static void *remap(struct remapping *r)
 void *save_mremap(void *old, size_t old_len, size_t new_len, int flags, ...)
 {
 	struct remapping r = {old, old_len, new_len, flags, NULL, NULL};
+	struct attempt attempt = {.did = "mremap", .place = PLACE};
 	struct task *self = task_self();
 	struct acquisition a;
 	va_list args;
@@ -277,7 +287,7 @@ void *save_mremap(void *old, size_t old_len, size_t new_len, int flags, ...)
 	if (acquire(&a, &mapping_kind, PLACE) < 0)
 		return MAP_FAILED;
 	lock_take(&mappings);
-	moved = remap(&r);
+	moved = remap(&r, &attempt);
 	a.entry->u.size = new_len;
 	acquired(&a, moved != MAP_FAILED && r.owner ? moved : NULL);
 	if (moved != MAP_FAILED && r.owner && r.owner != self) {
@@ -286,6 +296,7 @@ void *save_mremap(void *old, size_t old_len, size_t new_len, int flags, ...)
 		lock_drop(&tables);
 	}
 	lock_drop(&mappings);
+	settle(&attempt);
 	return moved;
 }
 

@@ -26,32 +26,34 @@ int save_close(int fd)
 	return result;
 }
 
-static bool is_mine(int fd)
+static bool is_held(int fd, const struct task *by)
 {
-	struct task *self = task_self();
 	struct entry *entry;
-	bool mine;
+	bool is;
 
 	lock_take(&tables);
 	entry = fds_find(fd);
-	mine = entry && entry->task == self;
+	is = entry && (!by || entry->task == by);
 	lock_drop(&tables);
-	return mine;
+	return is;
 }
 
+/* What a task above or below holds is given to the current one. */
 int save_fd(int fd)
 {
 	struct acquisition a;
 
 	if (fcntl(fd, F_GETFD) < 0)
 		return -1;
-	if (is_mine(fd))
+	if (is_held(fd, task_self()))
 		return fd;
-	if (acquire(&a, &fd_kind, PLACE) < 0)
+	if (acquire_over(&a, &fd_kind, fd, "fd", PLACE) < 0)
 		return -1;
-	if (acquire_covers(fd))
+	if (!is_held(fd, NULL) && acquire_covers(fd))
 		return acquired_fd(&a, fd);
 	acquire_cancel(&a);
+	if (is_held(fd, NULL))
+		return reclaim_give_fd(fd, reclaim_self()) < 0 ? -1 : fd;
 	errno = ENOMEM; /* and it stays open, being the caller's */
 	return -1;
 }

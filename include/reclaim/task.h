@@ -43,7 +43,11 @@ typedef struct {
 	uint64_t at;
 } reclaim_mark;
 
-/* Statuses of tasks that gave none themselves. */
+/*
+ * Statuses of tasks that gave none themselves.  The first to ask a task to end
+ * says what its status is: one that was killed stays RECLAIM_KILLED, whatever
+ * it returns.
+ */
 #define RECLAIM_KILLED (-1) /* ended by reclaim_kill or its parent's end */
 #define RECLAIM_NOPROC (-2) /* there was no such task */
 
@@ -105,8 +109,9 @@ RECLAIM_API reclaim_tid reclaim_task_new(const struct reclaim_task_opts *opts);
  * reclaim_enter makes `tid` the calling thread's current task;
  * reclaim_leave returns to the one before.  They nest, at most
  * RECLAIM_ENTER_MAX deep, and a thread may enter what it is in already.
- * enter: ESRCH; EBUSY where the task has a thread of its own or another
- * thread is in it; ENOBUFS too deep.  leave: EPERM where nothing was entered.
+ * enter: ESRCH; EBUSY where the task has a thread of its own, as the root has,
+ * or another thread is in it; ENOBUFS too deep; ENOMEM.  leave: EPERM where
+ * nothing was entered.
  * A task that was asked to end meanwhile is ended by the leave that empties
  * it.
  */
@@ -121,7 +126,7 @@ RECLAIM_API int reclaim_leave(void);
  * Where the caller is itself inside (its current task is the one or below
  * it, or it runs one of its deferred actions) there is nothing to wait for:
  * the end is noted, the call returns 0 and the task ends as soon as the caller
- * has left it.
+ * has left it.  A task that has ended, and keeps its status, loses it.
  * ESRCH; EALREADY from a deferred action of the task itself, whose end it is.
  * The root ends with the process only: EPERM.  A cancellation point.
  */
@@ -129,8 +134,9 @@ RECLAIM_API int reclaim_end(reclaim_tid tid, int status);
 
 /*
  * A new task with a thread of its own, which calls entry(argc, argv, environ)
- * and ends the task when that returns, or at exit(), reclaim_exit() or
- * pthread_exit() in it.  argv (NULL-terminated; NULL means none) and its
+ * and ends the task when that returns, or at save_exit(), reclaim_exit() or
+ * pthread_exit() (status 0) in it.  exit() is save_exit() where <reclaim.h>
+ * makes it so; libc's own ends the process.  argv (NULL-terminated; NULL means none) and its
  * strings are copied before the call returns, and live as long as the thread.
  * The task's status is what entry returned or what exit was given.
  * Returns 0 with errno ESRCH, EINVAL, ENOMEM, EAGAIN (no more threads).
@@ -156,7 +162,8 @@ RECLAIM_API RECLAIM_NORETURN void reclaim_exit(int status);
  * Ask a task and all below it to end, and do not wait.  Threads in it obey at
  * their next cancellation point (pthreads(7)); a thread that entered it obeys
  * when it leaves.  A task with nothing running in it has ended when this
- * returns.  ESRCH; EPERM for the root.
+ * returns: the caller has released what it held, and run its actions.  ESRCH;
+ * EPERM for the root.
  */
 RECLAIM_API int reclaim_kill(reclaim_tid tid);
 
@@ -179,14 +186,16 @@ RECLAIM_API int reclaim_task_info(reclaim_tid tid,
  * among the handles, in the thread that ends the task, with the task current
  * and cancellation disabled.  It may use the task's memory and its older
  * handles, acquire, and defer more (what is deferred then runs next).
- * *token, unless token is NULL, names it for reclaim_undefer.  ENOMEM.
+ * *token, unless token is NULL, names it for reclaim_undefer.  ENOMEM; EINVAL
+ * without fn.
  */
 RECLAIM_API int reclaim_defer(void (*fn)(void *), void *arg,
 			      reclaim_token *token);
 
 /*
  * Take back a deferred action, or give up a handle of reclaim_track; with
- * `run` it is run (released) first, in the calling thread.  O(1).
+ * `run` it is run (released) first, in the calling thread and its current
+ * task.  O(1).
  * ENOENT where it ran already or was taken back: so it happens once.
  * EPERM where it is a stranger's (neither the current task's, nor of one
  * above or below it).
@@ -217,7 +226,7 @@ struct reclaim_kind {
  * Record a handle of a kind of the caller's own in the current task.  On
  * failure nothing is recorded and the thing is still the caller's.  Reserve
  * first where that matters: reclaim_defer before, or release by hand after.
- * EINVAL (no kind, or it has no release); EMFILE; ENOMEM.
+ * EINVAL (no kind, it has no release, or an unknown `fork`); EMFILE; ENOMEM.
  */
 RECLAIM_API int reclaim_track(const struct reclaim_kind *kind, void *id,
 			      reclaim_token *token);
@@ -237,7 +246,8 @@ RECLAIM_API void *reclaim_give(void *ptr, reclaim_tid to);
 /*
  * A savepoint in the current task, and going back to it: handles and deferred
  * actions acquired since are released, newest first.  Memory is not (use a
- * child task).  EINVAL for a mark of another task.
+ * child task).  EINVAL for a mark of another task; EDEADLK where the calling
+ * thread is itself a handle that would be released.
  */
 RECLAIM_API reclaim_mark reclaim_mark_here(void);
 RECLAIM_API int reclaim_release_to(reclaim_mark mark);
@@ -260,9 +270,11 @@ RECLAIM_API void reclaim_say(int severity, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
 /*
- * What wrong use is, and what to do about it.  Wrong use never takes effect:
- * what was to be freed or closed stays as it was.  The policy says only
- * whether it is told.  Returns the level before, or -1 with errno EINVAL.
+ * What wrong use is, and what to do about it.  What is found out does not take
+ * effect: what was to be freed or closed stays as it was.  The policy says only
+ * whether it is told.  A pointer that was never recorded is libc's to judge:
+ * with libc's memory behind the tasks, that goes for the first three.
+ * Returns the level before, or -1 with errno EINVAL.
  */
 enum {
 	RECLAIM_DOUBLE_FREE,   /* of memory that was freed before */
@@ -289,7 +301,8 @@ RECLAIM_API int reclaim_report(reclaim_tid tid, FILE *to);
 
 /*
  * Let a child process of the current task go: it is no longer a handle, and
- * neither ended nor reaped at the task's end.  ECHILD.
+ * neither ended nor reaped at the task's end.  ECHILD; EINVAL for a child of
+ * an unrelated task.
  */
 RECLAIM_API int reclaim_child_detach(int pid);
 
