@@ -14,7 +14,7 @@ usage: ./bootstrap.sh VERB
   deps    install the Debian packages that building and testing want
   demo    build, and show a leaking port program under the Erlang emulator
   check   build, and run every test and check there is
-  bench   build, and run the benchmarks
+  bench   build, and measure: a table of libreclaim and its peers
   dist    make the tarball, tested, in build/
 
 The rest is in README.md and HACKING.md.
@@ -25,6 +25,7 @@ build_packages='autoconf automake check gcc libc6-dev libdw-dev libtool make
 	pkg-config uthash-dev'
 check_packages="$build_packages binutils clang clang-format erlang-base g++
 	shellcheck valgrind"
+bench_packages="$build_packages libapr1 libjemalloc2 libmimalloc2.0 libtalloc2"
 
 cd "$(dirname "$0")"
 logs=build/logs
@@ -95,6 +96,11 @@ need_build() {
 need_check() {
 	# shellcheck disable=SC2086 # a list
 	need $check_packages
+}
+
+need_bench() {
+	# shellcheck disable=SC2086 # a list
+	need $bench_packages
 }
 
 # What has changed since is automake's own rules' to notice.
@@ -222,9 +228,13 @@ check() {
 }
 
 bench() {
+	need_bench
 	build_plain
-	say "the benchmarks are in bench/"
-	make --no-print-directory -C $plain bench
+	say "measure: five programs, about four minutes"
+	BENCH_COMMAND='./bootstrap.sh bench' \
+		make --no-print-directory -C $plain bench
+	cp $plain/bench/results.txt bench/results.md
+	say "the table is in bench/results.md, how to read it in bench/README.md"
 }
 
 dist() {

@@ -12,7 +12,11 @@
  * Compile a program with `-include reclaim.h`, or include it before anything
  * else, and the plain names mean the save_ names: open() is save_open().  The
  * aliases are of symbols, not words; see <reclaim/alias.h>.  Define
- * RECLAIM_NO_ALIAS to have the save_ names alone.
+ * RECLAIM_NO_ALIAS to have the save_ names alone.  Feature macros such as
+ * _GNU_SOURCE then go on the command line, too: the system headers are read
+ * before the first line of the file.  With gcc's -flto add
+ * -fno-optimize-strlen, with its --coverage -fno-builtin-fork: else libc's
+ * calloc and fork are called in places.
  *
  * What belongs to a task above or below the current one may be freed and
  * closed; it leaves its owner's ledger.  What an unrelated task holds may not:
@@ -25,7 +29,7 @@
  *
  * Source: OTP's reclaim.h for VxWorks, and POSIX.
  */
-#ifndef RECLAIM_H
+#if !defined RECLAIM_H && !defined __ASSEMBLER__
 #define RECLAIM_H
 
 #ifndef RECLAIM_NO_ALIAS
@@ -95,6 +99,12 @@ RECLAIM_API void set_reclaim_free_function(void (*give_back)(void *));
 
 /* ---- descriptors: closed with the task ---- */
 
+/*
+ * Each descriptor is a handle of the current task.  save_dup2 and save_dup3
+ * take the number over from whoever held it; EBADF where that is an unrelated
+ * task.  save_fcntl makes a handle with F_DUPFD and F_DUPFD_CLOEXEC,
+ * save_signalfd with fd -1.
+ */
 RECLAIM_API int save_open(const char *path, int flags, ...);
 RECLAIM_API int save_openat(int dir, const char *path, int flags, ...);
 RECLAIM_API int save_creat(const char *path, mode_t mode);
@@ -206,6 +216,12 @@ RECLAIM_API int save_pthread_detach(pthread_t thread);
 RECLAIM_API void save_delete_hook(void (*fn)(void *), void *arg);
 
 /* ---- what _FORTIFY_SOURCE makes of the names above ---- */
+
+/*
+ * As __open_2, __openat_2, __asprintf_chk and __vasprintf_chk of libc, which
+ * end the process where a mode is missing or a %n is writable (flag above 0);
+ * else as the names without the suffix.
+ */
 
 RECLAIM_API int save_open_2(const char *path, int flags);
 RECLAIM_API int save_openat_2(int dir, const char *path, int flags);

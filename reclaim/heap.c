@@ -53,6 +53,11 @@ static void count(struct heap *heap, size_t size)
 {
 	heap->bytes += size;
 	heap->blocks++;
+}
+
+/* There is nothing to remember of an allocation that failed. */
+static void remember_peak(struct heap *heap)
+{
 	if (heap->bytes > heap->peak_bytes)
 		heap->peak_bytes = heap->bytes;
 }
@@ -96,6 +101,7 @@ static void link_newest(struct record *record)
 	if (record->older)
 		record->older->newer = record;
 	heap->newest = record;
+	remember_peak(heap);
 }
 
 static void unlink_record(struct record *record)
@@ -145,7 +151,6 @@ static bool may(struct task *self, const struct record *record,
 	report_label(record->task, misuse.owner, sizeof(misuse.owner));
 	lock_drop(&heaps);
 	report_misuse(&misuse);
-	errno = EINVAL;
 	return false;
 }
 
@@ -227,6 +232,7 @@ static void *resize(struct record *record, size_t size)
 		record->size = size;
 		record->ptr = ptr;
 		count(heap, size);
+		remember_peak(heap);
 	}
 	HASH_COMMIT(by_ptr, ptr, sizeof(record->ptr), record);
 	return ptr;
@@ -244,8 +250,10 @@ void *heap_realloc(struct task *self, void *ptr, size_t size, void *place)
 		lock_drop(&heaps);
 		return realloc(ptr, size);
 	}
-	if (!may(self, record, LIBC, "realloc", place))
+	if (!may(self, record, LIBC, "realloc", place)) {
+		errno = EINVAL;
 		return NULL;
+	}
 	if (size) {
 		ptr = resize(record, size);
 		lock_drop(&heaps);
@@ -390,6 +398,8 @@ void *heap_realloc2(struct task *self, void *ptr, size_t size,
 	} else if (take2(self, ptr, "realloc", place, &record)) {
 		moved = record ? resize_taken(record, ptr, size, resize2)
 			       : resize2(ptr, size);
+	} else {
+		errno = EINVAL;
 	}
 	cancel_on(cancel);
 	return moved;
@@ -425,7 +435,7 @@ void *heap_give(struct task *self, void *ptr, struct task *to)
 	int error = 0;
 
 	lock_take(&heaps);
-	record = find(ptr);
+	record = ptr ? find(ptr) : NULL;
 	if (!record)
 		error = EINVAL;
 	else if (!task_is_kin(self, record->task))

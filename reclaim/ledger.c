@@ -147,8 +147,19 @@ void ledger_cancel(struct entry *entry)
 	slots_put(&entries, &entry->slot);
 }
 
+/* Where an id is given anew, what had it was given back behind the wrappers. */
+static void forget_stale(const struct reclaim_kind *kind, const void *id)
+{
+	struct entry *stale = ledger_find(kind, id);
+
+	if (stale)
+		ledger_remove(stale);
+}
+
 void ledger_commit(struct entry *entry, void *id)
 {
+	if (entry->kind->fork & KIND_IS_UNIQUE)
+		forget_stale(entry->kind, id);
 	entry->id = id;
 	link_newest(entry, entry->task);
 	if (entry->kind->fork & KIND_FOUND_BY_ID)

@@ -43,7 +43,8 @@ struct kind {
 enum {
 	KIND_BUILTIN = 1 << 8,
 	KIND_FOUND_BY_ID = 1 << 9, /* in the hash table */
-	KIND_IS_ACTION = 1 << 10   /* deferred; no handle */
+	KIND_IS_ACTION = 1 << 10,  /* deferred; no handle */
+	KIND_IS_UNIQUE = 1 << 11   /* an id is of one thing at a time */
 };
 
 struct entry {

@@ -105,11 +105,11 @@ static bool wants_telling(int what, int level)
 }
 
 static const char *const wrong_use[RECLAIM_ALL_CHECKS] = {
-	[RECLAIM_DOUBLE_FREE] = "of what was freed before",
-	[RECLAIM_FOREIGN_FREE] = "of what was never allocated",
-	[RECLAIM_INTERIOR_FREE] = "of a pointer into a block",
-	[RECLAIM_WRONG_FAMILY] = "with the wrong family of functions",
-	[RECLAIM_STRANGERS] = "of an unrelated task's",
+	[RECLAIM_DOUBLE_FREE] = "which was freed before",
+	[RECLAIM_FOREIGN_FREE] = "which nobody allocated",
+	[RECLAIM_INTERIOR_FREE] = "which is within a block",
+	[RECLAIM_WRONG_FAMILY] = "which other functions allocated",
+	[RECLAIM_STRANGERS] = "which is an unrelated task's",
 	[RECLAIM_STALE_FD] = "found out",
 };
 
@@ -126,8 +126,8 @@ void report_misuse(const struct misuse *misuse)
 	place_describe(misuse->place, here, sizeof(here));
 	place_describe(misuse->acquired, there, sizeof(there));
 	reclaim_say(level == RECLAIM_ABORT ? RECLAIM_ERROR : RECLAIM_WARNING,
-		    "%s %s (%s) in task %s%s%s%s%s%s%s%s", misuse->did,
-		    wrong_use[misuse->what], misuse->thing, self,
+		    "%s of %s, %s, in task %s%s%s%s%s%s%s%s", misuse->did,
+		    misuse->thing, wrong_use[misuse->what], self,
 		    here[0] ? " at " : "", here,
 		    misuse->owner[0] ? ", acquired in task " : "",
 		    misuse->owner, there[0] ? " at " : "", there,

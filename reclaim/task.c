@@ -312,6 +312,7 @@ static int wait_change(struct task *task, const struct timespec *deadline)
 #define EXIT_GRACE_MS 2000
 
 static bool exiting;
+static pthread_t exiting_thread;
 static struct timespec exit_deadline;
 static bool gave_up; /* what still runs is left as it is */
 
@@ -412,6 +413,17 @@ static void hurry(struct task *task)
 	task_reap(task);
 }
 
+/*
+ * A thread of the process's own that waits for a task as the process exits has
+ * nothing to come back to: main would return, and exit a second time.
+ */
+static void stay_if_exiting(void)
+{
+	while (exiting && thread_self()->works_for == task_root &&
+	       !pthread_equal(pthread_self(), exiting_thread))
+		wait_change(task_root, NULL);
+}
+
 /* Until it has ended: 0; or ETIMEDOUT. */
 static int await_end(struct task *task, const struct timespec *deadline)
 {
@@ -419,6 +431,7 @@ static int await_end(struct task *task, const struct timespec *deadline)
 
 	while (hurry(task), task->state != TASK_ENDED && !error)
 		error = wait_change(task, deadline);
+	stay_if_exiting();
 	return task->state == TASK_ENDED ? 0 : error;
 }
 
@@ -553,6 +566,7 @@ static void end_all(void)
 	struct task *leaf;
 
 	exiting = true;
+	exiting_thread = pthread_self();
 	after(EXIT_GRACE_MS, &exit_deadline);
 	task_ask(task_root, 0);
 	while (task_reap(task_root), task_root->newest_child && !gave_up)
@@ -632,12 +646,15 @@ reclaim_tid reclaim_self(void)
 reclaim_tid reclaim_task_new(const struct reclaim_task_opts *opts)
 {
 	struct task *task;
+	reclaim_tid tid;
 
 	thread_self();
 	lock_take(&tables);
 	task = task_make(opts);
+	/* Unlocked it might be gone already, with its parent. */
+	tid = task ? slot_id(&task->slot) : 0;
 	lock_drop(&tables);
-	return task ? slot_id(&task->slot) : 0;
+	return tid;
 }
 
 int reclaim_enter(reclaim_tid tid)

@@ -262,19 +262,13 @@ static void close_reopened(struct got *got)
 
 static int do_fmemopen(struct got *got)
 {
-	static char text[8];
-
-	return is_ptr(got, save_fmemopen(text, sizeof(text), "w"));
+	return is_ptr(got,
+		      save_fmemopen(got->buffer, sizeof(got->buffer), "w"));
 }
-
-/* The caller's. */
-static char *text_of_stream;
-static size_t len_of_text;
 
 static int do_open_memstream(struct got *got)
 {
-	text_of_stream = NULL;
-	return is_ptr(got, save_open_memstream(&text_of_stream, &len_of_text));
+	return is_ptr(got, save_open_memstream(&got->text, &got->len));
 }
 
 static int close_memstream(struct got *got)
@@ -282,7 +276,7 @@ static int close_memstream(struct got *got)
 	int result = save_fclose(got->ptr);
 
 	if (result == 0)
-		save_free(text_of_stream);
+		save_free(got->text);
 	return result;
 }
 

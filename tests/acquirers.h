@@ -24,8 +24,11 @@ struct got {
 	size_t size;
 	pid_t pid;
 	pthread_t thread;
-	int needs[2]; /* descriptors of the test's own, or -1 */
-	FILE *source; /* and a stream */
+	char *text; /* of a stream into memory */
+	size_t len;
+	char buffer[8]; /* of another */
+	int needs[2];	/* descriptors of the test's own, or -1 */
+	FILE *source;	/* and a stream */
 };
 
 struct acquirer {

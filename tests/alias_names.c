@@ -5,14 +5,6 @@
  * Compiled, not run: alias.sh looks at the symbols that are left.  It is C and
  * C++ alike.
  */
-#ifdef __cplusplus
-#include <cstdio>
-#include <cstdlib>
-#include <fstream>
-#include <string>
-#include <thread>
-#include <vector>
-#endif
 #include <dirent.h>
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -52,6 +44,9 @@ extern int fds[2];
 extern char *words[2];
 extern sigset_t mask;
 
+/* No header has it any more, but old programs do. */
+void cfree(void *ptr);
+
 void memory(struct words *w, size_t n);
 void descriptors(struct words *w, int flags, mode_t mode);
 void streams(int fd);
@@ -67,8 +62,11 @@ void memory(struct words *w, size_t n)
 	if (block)
 		memset(block, 0, n);
 	keep = block;
+	keep = malloc(n);
 	keep = calloc(n, 2);
 	keep = realloc(keep, n);
+	/* ... and one malloc of this. */
+	keep = realloc(NULL, n);
 	keep = strdup(text);
 	keep = strndup(text, n);
 	sum += posix_memalign(&keep, 64, n);
@@ -81,6 +79,7 @@ void memory(struct words *w, size_t n)
 	w->free = free;
 	w->free(keep);
 	free(block);
+	cfree(keep);
 }
 
 void descriptors(struct words *w, int flags, mode_t mode)
@@ -155,6 +154,7 @@ void large_files(int flags, mode_t mode)
 	stream = fopen64(text, "r");
 	stream = freopen64(text, "r", stream);
 	stream = tmpfile64();
+	sum += fcntl64(sum, F_DUPFD, 3);
 	keep = mmap64(NULL, 4096, PROT_READ, MAP_PRIVATE, 3, 0);
 #else
 	sum += flags + (int)mode;

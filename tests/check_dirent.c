@@ -108,13 +108,64 @@ START_TEST(closedir_spares_the_next_owner_of_the_descriptor)
 }
 END_TEST
 
-static int of_another;
-
-static void lose_a_directory(void)
+static void lose_the_descriptor(void)
 {
 	directory = save_opendir("/");
-	close(dirfd(directory));
-	of_another = save_open("/dev/null", O_RDONLY);
-	ck_assert_int_eq(of_another, dirfd(directory));
-	ck_works(reclaim_give_fd(of_another, 0 + shared_parent()));
+	shared = dirfd(directory);
+	close(shared);
+}
+
+START_TEST(the_tasks_end_spares_the_next_owner_of_the_descriptor)
+{
+	reclaim_tid owner = task_called("owner");
+
+	work_for(owner);
+	lose_the_descriptor();
+	work_no_longer();
+	ck_assert_int_eq(save_open("/dev/null", O_RDONLY), shared);
+	ck_assert_uint_eq(reports(), 1);
+	end_task(owner);
+	ck_assert(is_open(shared));
+	ck_works(save_close(shared));
+}
+END_TEST
+
+START_TEST(closedir_of_a_strangers_is_refused)
+{
+	reclaim_tid owner = task_called("owner");
+	reclaim_tid other = task_called("other");
+
+	work_for(owner);
+	directory = save_opendir("/");
+	work_no_longer();
+	work_for(other);
+	ck_fails(save_closedir(directory), -1, EBADF);
+	expect_stranger("closedir", "owner <", "other <");
+	work_no_longer();
+	ck_assert_ptr_nonnull(readdir(directory));
+	end_task(other);
+	end_task(owner);
+}
+END_TEST
+
+static void fill(Suite *suite)
+{
+	TCase *tcase = stage_case(suite, "open");
+
+	tcase_add_test(tcase, opendir_reads_the_entries);
+	tcase_add_test(tcase, opendir_fails_as_the_plain_call);
+	tcase_add_test(tcase, fdopendir_takes_the_descriptor_over);
+	tcase_add_test(tcase, fdopendir_that_fails_leaves_the_descriptor);
+	tcase_add_test(tcase, fdopendir_of_a_strangers_is_refused);
+	tcase = stage_case(suite, "close");
+	tcase_add_test(tcase, closedir_takes_what_was_never_tracked);
+	tcase_add_test(tcase, closedir_of_a_strangers_is_refused);
+	tcase_add_test(tcase, closedir_spares_the_next_owner_of_the_descriptor);
+	tcase_add_test(tcase,
+		       the_tasks_end_spares_the_next_owner_of_the_descriptor);
+}
+
+int main(void)
+{
+	return stage_run("dirent", fill);
 }

@@ -592,7 +592,9 @@ END_TEST
 static void note_task(void *arg)
 {
 	(void)arg;
-	note(reclaim_self() == task ? 't' : reclaim_self() == other ? 'o' : '?');
+	note(reclaim_self() == task    ? 't'
+	     : reclaim_self() == other ? 'o'
+				       : '?');
 }
 
 START_TEST(an_action_runs_with_its_task_current)
@@ -911,8 +913,8 @@ START_TEST(threads_that_race_for_a_token_run_it_once)
 		ck_works(reclaim_defer(count_run, &runs[i], &raced[i]));
 	memset(taken, 0, sizeof(taken));
 	for (i = 0; i < 4; i++)
-		ck_works(pthread_create(&threads[i], NULL, take_all,
-					&taken[i]));
+		ck_works(
+			pthread_create(&threads[i], NULL, take_all, &taken[i]));
 	leave_and_end();
 	for (i = 0; i < 4; i++) {
 		ck_works(pthread_join(threads[i], NULL));

@@ -1351,7 +1351,8 @@ static void fill(Suite *suite)
 	tcase_add_test(tcase, entered_beneath_another_counts_as_inside);
 	tcase_add_test(tcase, outside_the_end_waits_for_whoever_is_inside);
 	tcase_add_test(tcase, a_killed_task_with_nobody_inside_has_ended);
-	tcase_add_test(tcase, a_killed_task_with_somebody_inside_ends_when_left);
+	tcase_add_test(tcase,
+		       a_killed_task_with_somebody_inside_ends_when_left);
 	tcase_add_test(tcase, asked_twice_the_first_status_stays);
 	tcase_add_test(tcase, asked_for_its_parent_as_well_it_ends_with_it);
 	tcase_add_test(tcase, the_root_does_not_end);
@@ -1384,7 +1385,8 @@ static void fill(Suite *suite)
 	tcase_add_test(tcase, who_waits_is_told_the_status);
 	tcase_add_test(tcase, all_who_wait_are_told);
 	tcase_add_test(tcase, a_cancelled_waiter_waits_no_more);
-	tcase_add_test(tcase, a_waiter_cancelled_while_others_wait_keeps_nothing);
+	tcase_add_test(tcase,
+		       a_waiter_cancelled_while_others_wait_keeps_nothing);
 	tcase_add_test(tcase, several_threads_may_end_one_task);
 
 	tcase = stage_case(suite, "fork");

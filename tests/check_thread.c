@@ -96,9 +96,9 @@ static void defer_note(const char *letter)
 	reclaim_defer(note_arg, (void *)letter, NULL);
 }
 
-#define ENTRY(name)                                                           \
-	static int name(int argc __attribute__((unused)),                     \
-			char **argv __attribute__((unused)),                  \
+#define ENTRY(name)                                          \
+	static int name(int argc __attribute__((unused)),    \
+			char **argv __attribute__((unused)), \
 			char **envp __attribute__((unused)))
 
 static int sleep_for_ever(void)
@@ -156,13 +156,13 @@ END_TEST
 
 static void exit_deep_down(int depth)
 {
+	static void (*const volatile leave)(int) = save_exit;
 	char room[1000];
 
 	memset(room, depth, sizeof(room));
 	if (depth > 0)
 		exit_deep_down(depth - 1);
-	else
-		save_exit(room[0] + 3);
+	leave(room[0] + 3);
 }
 
 ENTRY(exit_3)

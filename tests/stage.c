@@ -44,8 +44,8 @@ static void remove_folder(void)
 
 char *path_of(const char *name)
 {
-	static char paths[8][256];
-	static unsigned next;
+	static __thread char paths[8][256];
+	static __thread unsigned next;
 	char *path = paths[next++ % 8];
 
 	snprintf(path, sizeof(paths[0]), "%s/%s", folder, name);

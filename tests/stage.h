@@ -57,7 +57,8 @@ bool is_open(int fd);
 bool is_process(pid_t pid); /* a child of ours, waited for or not */
 bool is_mapped(const void *at);
 
-/* A file in the folder; one of eight buffers.  write_file makes one. */
+/* A file in the folder; one of eight buffers of the thread.  write_file makes
+ * one. */
 char *path_of(const char *name);
 char *write_file(const char *name, const char *text);
 

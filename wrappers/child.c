@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -73,7 +74,8 @@ static int describe_child(const void *id, char *buf, size_t len)
 const struct kind child_kind = {
 	.kind = {.name = "process",
 		 .describe = describe_child,
-		 .fork = RECLAIM_FORK_DROP | KIND_BUILTIN | KIND_FOUND_BY_ID},
+		 .fork = RECLAIM_FORK_DROP | KIND_BUILTIN | KIND_FOUND_BY_ID |
+			 KIND_IS_UNIQUE},
 	.release = release_child,
 };
 
@@ -168,10 +170,6 @@ static int peek(pid_t pid, int options, pid_t *found)
 	idtype_t type = pid > 0 ? P_PID : pid == -1 ? P_ALL : P_PGID;
 	id_t id = pid > 0 ? (id_t)pid : pid == -1 ? 0 : -(id_t)pid;
 
-	if (options & ~WAIT_OPTIONS) {
-		errno = EINVAL;
-		return -1;
-	}
 	/* WUNTRACED is WSTOPPED. */
 	if (waitid(type, id, &info, options | WNOWAIT | WEXITED) < 0)
 		return -1;
@@ -244,6 +242,8 @@ pid_t child_wait(pid_t pid, int *status, int options)
 	reclaim_token token = pid > 0 ? find(pid) : 0;
 	pid_t found, reaped;
 
+	if (options & ~WAIT_OPTIONS || pid == INT_MIN)
+		return waitpid(pid, status, options); /* says what is wrong */
 	for (;;) {
 		if (peek(pid, options, &found) < 0) {
 			forget_if_gone(pid, token);

@@ -3,18 +3,28 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <stdlib.h>
 
 #include "reclaim.h"
 #include "wrappers/acquire.h"
 
 /*
  * A directory whose descriptor was closed from under it cannot be closed
- * without closing whoever has the number now: its memory is lost instead.
+ * without closing whoever has the number now.  But for the number it is one
+ * block of libc's.
  */
-static void release_directory(const struct entry *held)
+static int close_directory(const struct entry *held)
 {
 	if (fds_may_close(held))
-		closedir(held->id);
+		return closedir(held->id);
+	free(held->id);
+	errno = EBADF;
+	return -1;
+}
+
+static void release_directory(const struct entry *held)
+{
+	close_directory(held);
 }
 
 static int describe_directory(const void *id, char *buf, size_t len)
@@ -26,7 +36,8 @@ static int describe_directory(const void *id, char *buf, size_t len)
 static const struct kind directory_kind = {
 	.kind = {.name = "DIR",
 		 .describe = describe_directory,
-		 .fork = RECLAIM_FORK_KEEP | KIND_BUILTIN | KIND_FOUND_BY_ID},
+		 .fork = RECLAIM_FORK_KEEP | KIND_BUILTIN | KIND_FOUND_BY_ID |
+			 KIND_IS_UNIQUE},
 	.release = release_directory,
 };
 
@@ -57,14 +68,11 @@ DIR *save_fdopendir(int fd)
 int save_closedir(DIR *directory)
 {
 	struct departure d;
-	int result = -1;
+	int result;
 
 	if (let_go(&d, &directory_kind, directory, "closedir", PLACE) < 0)
 		return -1;
-	if (!d.held.kind || fds_may_close(&d.held))
-		result = closedir(directory);
-	else
-		errno = EBADF;
+	result = d.held.kind ? close_directory(&d.held) : closedir(directory);
 	gone(&d);
 	return result;
 }

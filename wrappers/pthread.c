@@ -133,6 +133,17 @@ static bool is_detached(const pthread_attr_t *attr)
 	return state == PTHREAD_CREATE_DETACHED;
 }
 
+/* Where an id is given anew, its thread was joined behind the wrappers. */
+static void forget_stale(pthread_t thread)
+{
+	struct entry *stale = ledger_find(&worker_kind.kind, (void *)thread);
+
+	if (!stale)
+		return;
+	free(stale->u.record);
+	ledger_remove(stale);
+}
+
 /* With the tables locked for real, and room reserved. */
 static int start_worker(struct entry *entry, struct worker *worker,
 			const pthread_attr_t *attr)
@@ -143,6 +154,7 @@ static int start_worker(struct entry *entry, struct worker *worker,
 		ledger_cancel(entry);
 		return error;
 	}
+	forget_stale(worker->pthread);
 	worker->token = slot_id(&entry->slot);
 	entry->u.record = worker;
 	worker->task->ledger.threads++;

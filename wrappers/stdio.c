@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdio_ext.h>
@@ -35,14 +36,22 @@ static int descriptor_of(FILE *stream)
 	return fd;
 }
 
+/* At once, that is: no task's end waits for a reader that does not come. */
+static bool can_flush(FILE *stream)
+{
+	struct pollfd fd = {.fd = descriptor_of(stream), .events = POLLOUT};
+
+	return !__fpending(stream) || poll(&fd, 1, 0) != 0;
+}
+
 static void release_stream(const struct entry *held)
 {
 	FILE *stream = held->id;
 
-	if (descriptor_of(stream) < 0)
-		__fpurge(stream);
-	else if (!fds_may_close(held))
+	if (descriptor_of(stream) >= 0 && !fds_may_close(held))
 		stream->_fileno = -1;
+	if (descriptor_of(stream) < 0 || !can_flush(stream))
+		__fpurge(stream);
 	fclose(stream);
 }
 
@@ -58,7 +67,8 @@ static int describe_stream(const void *id, char *buf, size_t len)
 static const struct kind stream_kind = {
 	.kind = {.name = "FILE",
 		 .describe = describe_stream,
-		 .fork = RECLAIM_FORK_KEEP | KIND_BUILTIN | KIND_FOUND_BY_ID},
+		 .fork = RECLAIM_FORK_KEEP | KIND_BUILTIN | KIND_FOUND_BY_ID |
+			 KIND_IS_UNIQUE},
 	.release = release_stream,
 };
 
@@ -176,9 +186,17 @@ static int seek_growing(void *cookie, off64_t *offset, int whence)
 	return 0;
 }
 
+/*
+ * The text ends where the stream is, which may be before what was written.
+ * The caller's variables were told, and may be gone.
+ */
 static int close_growing(void *cookie)
 {
-	free(cookie);
+	struct growing *g = cookie;
+
+	if (g->at < g->end)
+		g->block[g->at] = '\0';
+	free(g);
 	return 0;
 }
 
@@ -249,6 +267,8 @@ static int let_go_stream(struct departure *d, FILE *stream, const char *did,
 		settle_untracked(stream);
 	else if (!fds_may_close(&d->held))
 		stream->_fileno = -1;
+	if (descriptor_of(stream) < 0)
+		errno = EBADF; /* which fclose will not say */
 	return 0;
 }
 

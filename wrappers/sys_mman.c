@@ -27,7 +27,8 @@ static void release_mapping(const struct entry *held)
 
 static const struct kind mapping_kind = {
 	.kind = {.name = "mapping",
-		 .fork = RECLAIM_FORK_KEEP | KIND_BUILTIN | KIND_FOUND_BY_ID},
+		 .fork = RECLAIM_FORK_KEEP | KIND_BUILTIN | KIND_FOUND_BY_ID |
+			 KIND_IS_UNIQUE},
 	.release = release_mapping,
 };
 
@@ -252,7 +253,7 @@ struct remapping {
 static void *remap(struct remapping *r, struct attempt *attempt)
 {
 	bool fixed = r->flags & MREMAP_FIXED, stays;
-	struct range from = range_of(r->old, r->old_len);
+	struct range from = range_of(r->old, r->old_len ? r->old_len : 1);
 	struct range to = range_of(r->at, r->new_len);
 	struct plan leaves, lands = {0};
 	void *moved = MAP_FAILED;

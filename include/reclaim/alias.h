@@ -14,15 +14,17 @@
 
 #include <features.h>
 
-#if defined _DIRENT_H || defined _DLFCN_H || defined _FCNTL_H ||         \
-	defined _PTHREAD_H || defined _SPAWN_H || defined _STDIO_H ||    \
-	defined _STDLIB_H || defined _STRING_H || defined _SYS_MMAN_H || \
-	defined _SYS_SOCKET_H || defined _SYS_WAIT_H || defined _UNISTD_H
+/* What was declared before keeps its name: quietly so in g++. */
+#if defined _DIRENT_H || defined _DLFCN_H || defined _FCNTL_H ||          \
+	defined _PTHREAD_H || defined _SPAWN_H || defined _STDIO_H ||     \
+	defined _STDLIB_H || defined _STRING_H || defined _SYS_EPOLL_H || \
+	defined _SYS_EVENTFD_H || defined _SYS_INOTIFY_H ||               \
+	defined _SYS_MMAN_H || defined _SYS_SIGNALFD_H ||                 \
+	defined _SYS_SOCKET_H || defined _SYS_TIMERFD_H ||                \
+	defined _SYS_WAIT_H || defined _UNISTD_H
 #error "reclaim.h comes before any system header: compile with -include reclaim.h"
 #endif
 
-#pragma redefine_extname malloc save_malloc
-#pragma redefine_extname realloc save_realloc
 #pragma redefine_extname reallocarray save_reallocarray
 #pragma redefine_extname aligned_alloc save_aligned_alloc
 #pragma redefine_extname posix_memalign save_posix_memalign
@@ -31,7 +33,6 @@
 #pragma redefine_extname asprintf save_asprintf
 #pragma redefine_extname vasprintf save_vasprintf
 #pragma redefine_extname getline save_getline
-#pragma redefine_extname free save_free
 #pragma redefine_extname cfree save_cfree
 #pragma redefine_extname open save_open
 #pragma redefine_extname openat save_openat
@@ -83,11 +84,14 @@
 #pragma redefine_extname pthread_detach save_pthread_detach
 
 /*
- * gcc turns malloc and memset into calloc by a declaration of its own, which
- * heeds a label, where it is told by one.
+ * gcc makes calloc of malloc and memset, and malloc of realloc(NULL, n), by
+ * declarations of its own.  In C those heed a label alone: see the end.
  */
 #if defined __cplusplus || defined __clang__
+#pragma redefine_extname malloc save_malloc
 #pragma redefine_extname calloc save_calloc
+#pragma redefine_extname realloc save_realloc
+#pragma redefine_extname free save_free
 #endif
 
 /* The same, where file offsets have 64 bits. */
@@ -112,8 +116,9 @@
 #pragma redefine_extname __strndup save_strndup
 
 /*
- * Two things would slip past the pragmas: open and openat as inline functions
- * of a fortified <fcntl.h>, which call the symbol by a label; and, with
+ * Three things would slip past the pragmas: open and openat as inline functions
+ * of a fortified <fcntl.h>, which call the symbol by a label; getline as an
+ * inline function of an optimised <stdio.h>, which calls __getdelim; and, with
  * _FILE_OFFSET_BITS=64, labels on all names that take an offset.  Where long
  * has 64 bits those labels change nothing but the name.
  */
@@ -130,6 +135,19 @@
 #define __USE_FORTIFY_LEVEL 0
 #include <fcntl.h>
 #pragma pop_macro("__USE_FORTIFY_LEVEL")
+/* The other inline functions stay: getc_unlocked is slow without. */
+#pragma push_macro("__USE_EXTERN_INLINES")
+#undef __USE_EXTERN_INLINES
+#include <stdio.h>
+#pragma pop_macro("__USE_EXTERN_INLINES")
+#ifdef __USE_EXTERN_INLINES
+#pragma push_macro("__USE_GNU")
+#undef __USE_GNU
+__BEGIN_DECLS
+#include <bits/stdio.h>
+__END_DECLS
+#pragma pop_macro("__USE_GNU")
+#endif
 #include <reclaim/shadowed.h>
 #ifdef RECLAIM_FILE_OFFSET64
 #pragma pop_macro("__USE_FILE_OFFSET64")
@@ -137,7 +155,13 @@
 #endif
 
 #if !defined __cplusplus && !defined __clang__
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wredundant-decls"
+extern void *malloc(size_t) __asm__("save_malloc");
 extern void *calloc(size_t, size_t) __asm__("save_calloc");
+extern void *realloc(void *, size_t) __asm__("save_realloc");
+extern void free(void *) __asm__("save_free");
+#pragma GCC diagnostic pop
 #endif
 
 #endif
