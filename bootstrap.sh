@@ -222,6 +222,7 @@ check() {
 	tests_of clang $plain/clang check-clang
 	gate format make -C $plain format-check
 	gate shell shell_check
+	gate bench-programs make -C $plain "$jobs" bench-programs
 	gate distcheck make -C $plain "$jobs" distcheck
 	echo "$passed passed, $failed failed"
 	[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

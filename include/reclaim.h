@@ -74,6 +74,8 @@ RECLAIM_API int save_asprintf(char **text, const char *format, ...)
 RECLAIM_API int save_vasprintf(char **text, const char *format, va_list args)
 	__attribute__((format(printf, 2, 0)));
 RECLAIM_API ssize_t save_getline(char **line, size_t *size, FILE *stream);
+RECLAIM_API ssize_t save_getdelim(char **line, size_t *size, int end,
+				  FILE *stream);
 RECLAIM_API void save_free(void *ptr);
 RECLAIM_API void save_cfree(void *ptr);
 
@@ -146,9 +148,10 @@ RECLAIM_API int reclaim_max_files(void);
 
 /*
  * A stream or directory takes its descriptor over.  Streams are flushed as
- * they are closed, but for those into memory: what was not flushed to a
- * caller's buffer by the task's end is dropped.  The text of
- * save_open_memstream is memory of the task.
+ * they are closed, at the task's end as far as that can be done at once, but
+ * for those into memory: what was not flushed to a caller's buffer by the
+ * task's end is dropped.  The text of save_open_memstream is memory of the
+ * task.
  */
 RECLAIM_API FILE *save_fopen(const char *path, const char *mode);
 RECLAIM_API FILE *save_fdopen(int fd, const char *mode);
@@ -178,8 +181,8 @@ RECLAIM_API int save_dlclose(void *library);
  * At the task's end a child gets TERM, two seconds, KILL, and is reaped;
  * reclaim_child_detach spares it.  Children of save_fork are the task's where
  * that is not the root: what a plain program forks is its own affair.  A
- * program that is started here inherits what the caller's flags say, but
- * nothing that an unrelated task holds.
+ * program that is started here inherits what the caller's flags say of what
+ * its task and those above hold, and nothing that other tasks hold.
  */
 RECLAIM_API pid_t save_fork(void);
 RECLAIM_API int save_posix_spawn(pid_t *pid, const char *path,
@@ -202,7 +205,8 @@ RECLAIM_API RECLAIM_NORETURN void save_exit(int status);
 
 /*
  * The thread works for the task that made it, and its own end releases nothing.
- * Detaching a task's own thread is refused with EINVAL.
+ * Where there is no room for the record: EAGAIN.  A task's own thread cannot
+ * detach itself: EINVAL.
  */
 RECLAIM_API int save_pthread_create(pthread_t *thread,
 				    const pthread_attr_t *attr,

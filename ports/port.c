@@ -571,9 +571,9 @@ static void take_over(struct reclaim_port *port, int null, int in, int out)
 	fcntl(port->in, F_SETPIPE_SZ, PIPE_SIZE);
 	fcntl(port->out, F_SETPIPE_SZ, PIPE_SIZE);
 	if (in > 2)
-		close(in);
+		save_close(in); /* it may be tracked */
 	if (out > 2 && out != in)
-		close(out);
+		save_close(out);
 	if (in == 0)
 		dup2(null, 0);
 	if (out == 1 && dup2(2, 1) < 0)

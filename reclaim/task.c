@@ -172,18 +172,29 @@ static bool is_busy(const struct task *task)
 	return task->own || task->entered;
 }
 
+/* One that asked for its own end goes on; this is somebody else's asking. */
+static void stop_threads(const struct task *task)
+{
+	if (task->own && task->own != thread_self())
+		pthread_cancel(task->pthread);
+	ledger_stop(task);
+}
+
 void task_ask(struct task *top, int status)
 {
 	struct task *task;
 
 	for (task = top; task; task = task_next(task, top)) {
-		if (task->state != TASK_LIVE)
+		if (task->state == TASK_LIVE) {
+			task->state = TASK_DYING;
+			task->status = task == top ? status : RECLAIM_KILLED;
+		}
+		if (task->state != TASK_DYING)
 			continue;
-		task->state = TASK_DYING;
-		task->status = task == top ? status : RECLAIM_KILLED;
-		if (task->own && task->own != thread_self())
-			pthread_cancel(task->pthread);
-		ledger_stop(task);
+		stop_threads(task);
+		/* Who waits for it may have to see that it need not. */
+		if (task->waiters)
+			pthread_cond_broadcast(&task->changed);
 	}
 }
 

@@ -108,6 +108,8 @@ void descriptors(struct words *w, int flags, mode_t mode)
 
 void streams(int fd)
 {
+	/* As a call it may be an inline one of getdelim. */
+	ssize_t (*volatile get)(char **, size_t *, FILE *) = getline;
 	size_t room = 0;
 	DIR *directory = opendir(text);
 
@@ -119,6 +121,8 @@ void streams(int fd)
 	stream = fmemopen(text, 8, "r");
 	stream = open_memstream(&text, &room);
 	sum += (int)getline(&text, &room, stream);
+	sum += (int)get(&text, &room, stream);
+	sum += (int)getdelim(&text, &room, ':', stream);
 	sum += fclose(stream);
 	stream = popen(text, "r");
 	sum += pclose(stream);

@@ -601,6 +601,23 @@ START_TEST(getline_reads_what_is_long)
 }
 END_TEST
 
+START_TEST(getdelim_stops_where_it_is_told)
+{
+	FILE *stream = save_fopen(write_file("fields", "a:bc\n:d"), "r");
+	char *field = NULL;
+	size_t room = 0;
+
+	ck_assert_int_eq(save_getdelim(&field, &room, ':', stream), 2);
+	ck_assert_str_eq(field, "a:");
+	ck_assert_int_eq(save_getdelim(&field, &room, ':', stream), 4);
+	ck_assert_str_eq(field, "bc\n:");
+	ck_assert_int_eq(save_getdelim(&field, &room, ':', stream), 1);
+	ck_assert_int_eq(save_getdelim(&field, &room, ':', stream), -1);
+	save_free(field);
+	save_fclose(stream);
+}
+END_TEST
+
 START_TEST(getline_tells_a_read_error)
 {
 	FILE *in[2];
@@ -767,6 +784,7 @@ static void add_text(Suite *suite)
 	tcase_add_loop_test(tcase, getline_is_as_the_plain_call, 0,
 			    sizeof(files) / sizeof(files[0]));
 	tcase_add_test(tcase, getline_reads_what_is_long);
+	tcase_add_test(tcase, getdelim_stops_where_it_is_told);
 	tcase_add_test(tcase, getline_tells_a_read_error);
 	tcase_add_test(tcase, getline_wants_somewhere_to_put_it);
 	tcase_add_test(tcase, the_line_is_the_tasks);

@@ -93,6 +93,16 @@ void expect_stranger(const char *did, const char *owner, const char *other);
 			      #call, errno, #error);                          \
 	} while (0)
 
+/*
+ * Where a thread may be cancelled, or forks among others: Check takes a lock
+ * for each of its assertions, which would stay taken.
+ */
+#define must(condition)           \
+	do {                      \
+		if (!(condition)) \
+			abort();  \
+	} while (0)
+
 #define ck_works(call) ck_assert_msg((call) == 0, "%s: %m", #call)
 
 #endif

@@ -532,8 +532,8 @@ static int grow_line(struct growing *g, size_t needed)
 	return 0;
 }
 
-/* Up to a newline, with it; -1 at the end, or where memory is short. */
-static ssize_t read_line(struct growing *g, FILE *stream)
+/* Up to `end`, with it; -1 at the end, or where memory is short. */
+static ssize_t read_line(struct growing *g, int end, FILE *stream)
 {
 	int c;
 
@@ -541,7 +541,7 @@ static ssize_t read_line(struct growing *g, FILE *stream)
 		if (grow_line(g, g->at + 2) < 0)
 			return -1;
 		g->block[g->at++] = (char)c;
-		if (c == '\n')
+		if (c == end)
 			break;
 	}
 	if (g->at == 0)
@@ -550,7 +550,7 @@ static ssize_t read_line(struct growing *g, FILE *stream)
 	return (ssize_t)g->at;
 }
 
-ssize_t save_getline(char **line, size_t *room, FILE *stream)
+ssize_t save_getdelim(char **line, size_t *room, int end, FILE *stream)
 {
 	struct growing g = {.text = line, .len = room};
 	volatile ssize_t len = -1; /* read after a cancellation scope */
@@ -564,7 +564,12 @@ ssize_t save_getline(char **line, size_t *room, FILE *stream)
 	g.block = *line;
 	g.room = *line ? *room : 0;
 	if (grow_line(&g, 120) == 0)
-		len = read_line(&g, stream);
+		len = read_line(&g, end, stream);
 	pthread_cleanup_pop(1);
 	return len;
+}
+
+ssize_t save_getline(char **line, size_t *room, FILE *stream)
+{
+	return save_getdelim(line, room, '\n', stream);
 }

@@ -32,6 +32,7 @@
 #pragma redefine_extname strndup save_strndup
 #pragma redefine_extname asprintf save_asprintf
 #pragma redefine_extname vasprintf save_vasprintf
+#pragma redefine_extname getdelim save_getdelim
 #pragma redefine_extname getline save_getline
 #pragma redefine_extname cfree save_cfree
 #pragma redefine_extname open save_open
@@ -105,20 +106,20 @@
 #pragma redefine_extname tmpfile64 save_tmpfile
 #pragma redefine_extname mmap64 save_mmap
 
-/* What _FORTIFY_SOURCE and old headers make of them. */
+/* What _FORTIFY_SOURCE, inline functions and old headers make of them. */
 #pragma redefine_extname __open_2 save_open_2
 #pragma redefine_extname __open64_2 save_open_2
 #pragma redefine_extname __openat_2 save_openat_2
 #pragma redefine_extname __openat64_2 save_openat_2
 #pragma redefine_extname __asprintf_chk save_asprintf_chk
 #pragma redefine_extname __vasprintf_chk save_vasprintf_chk
+#pragma redefine_extname __getdelim save_getdelim
 #pragma redefine_extname __strdup save_strdup
 #pragma redefine_extname __strndup save_strndup
 
 /*
- * Three things would slip past the pragmas: open and openat as inline functions
- * of a fortified <fcntl.h>, which call the symbol by a label; getline as an
- * inline function of an optimised <stdio.h>, which calls __getdelim; and, with
+ * Two things would slip past the pragmas: open and openat as inline functions
+ * of a fortified <fcntl.h>, which call the symbol by a label; and, with
  * _FILE_OFFSET_BITS=64, labels on all names that take an offset.  Where long
  * has 64 bits those labels change nothing but the name.
  */
@@ -135,19 +136,6 @@
 #define __USE_FORTIFY_LEVEL 0
 #include <fcntl.h>
 #pragma pop_macro("__USE_FORTIFY_LEVEL")
-/* The other inline functions stay: getc_unlocked is slow without. */
-#pragma push_macro("__USE_EXTERN_INLINES")
-#undef __USE_EXTERN_INLINES
-#include <stdio.h>
-#pragma pop_macro("__USE_EXTERN_INLINES")
-#ifdef __USE_EXTERN_INLINES
-#pragma push_macro("__USE_GNU")
-#undef __USE_GNU
-__BEGIN_DECLS
-#include <bits/stdio.h>
-__END_DECLS
-#pragma pop_macro("__USE_GNU")
-#endif
 #include <reclaim/shadowed.h>
 #ifdef RECLAIM_FILE_OFFSET64
 #pragma pop_macro("__USE_FILE_OFFSET64")

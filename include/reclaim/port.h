@@ -62,9 +62,10 @@ struct reclaim_port;
 /*
  * Take over the port's descriptors, as above.  They and the port are handles
  * of the calling thread's current task, closed when that ends.
- * NULL: EINVAL (unknown flag or framing, a cap over 2^31 - 1), EBADF (a
- * descriptor is missing: the program was not started as a port; a message
- * says so), ENOMEM, EMFILE, EAGAIN.  On failure no descriptor has moved.
+ * NULL: EINVAL (unknown flag or framing, a cap over 2^31 - 1, a negative time),
+ * EBADF (a descriptor is missing: the program was not started as a port; a
+ * message says so), ENOMEM, EMFILE, EAGAIN.  On failure no descriptor has
+ * moved.
  */
 RECLAIM_API struct reclaim_port *
 reclaim_port_open(const struct reclaim_port_opts *opts);
@@ -74,7 +75,8 @@ reclaim_port_open(const struct reclaim_port_opts *opts);
  * length, which may be 0 (never without framing).  Sends what was written
  * before it waits.
  * -1 at the end of input: errno 0 (a clean end), EMSGSIZE (a frame longer
- * than max_frame), EBADMSG (the input ended within a frame), or read(2)'s.
+ * than max_frame), EBADMSG (the input ended within a frame), ENOMEM, or
+ * read(2)'s.
  * All but the clean end are told through the report hook as well.  The end
  * stays: further reads give the same.  A cancellation point.
  */
@@ -85,7 +87,7 @@ RECLAIM_API ssize_t reclaim_port_read(struct reclaim_port *port,
  * Queue one frame for the emulator; sends when max_queue bytes are queued, and
  * a body that large straight from where it is.  EMSGSIZE: longer than the
  * prefix can say or than max_frame (nothing was queued; the port is as good
- * as before); EPIPE: the emulator is gone; ENOMEM: nothing was queued.
+ * as before); EPIPE: the emulator is gone; and write(2)'s.
  */
 RECLAIM_API int reclaim_port_write(struct reclaim_port *port, const void *data,
 				   size_t len);

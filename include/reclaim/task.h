@@ -136,9 +136,9 @@ RECLAIM_API int reclaim_end(reclaim_tid tid, int status);
  * A new task with a thread of its own, which calls entry(argc, argv, environ)
  * and ends the task when that returns, or at save_exit(), reclaim_exit() or
  * pthread_exit() (status 0) in it.  exit() is save_exit() where <reclaim.h>
- * makes it so; libc's own ends the process.  argv (NULL-terminated; NULL means none) and its
- * strings are copied before the call returns, and live as long as the thread.
- * The task's status is what entry returned or what exit was given.
+ * makes it so; libc's own ends the process.  argv (NULL-terminated; NULL means
+ * none) and its strings are copied before the call returns, and live as long as
+ * the thread. The task's status is what entry returned or what exit was given.
  * Returns 0 with errno ESRCH, EINVAL, ENOMEM, EAGAIN (no more threads).
  * Source: port programs as VxWorks tasks, `int name(int argc, char **argv,
  * char **envp)`.
