@@ -428,11 +428,14 @@ void bench_pin(unsigned i)
  */
 static void keep_static_tls(char **argv)
 {
-	static const char more[] = "glibc.rtld.optional_static_tls=8192";
+	const char *before = getenv("GLIBC_TUNABLES");
+	char all[512];
 
-	if (getenv("GLIBC_TUNABLES"))
+	if (before && strstr(before, "optional_static_tls"))
 		return;
-	setenv("GLIBC_TUNABLES", more, 1);
+	snprintf(all, sizeof(all), "%s%sglibc.rtld.optional_static_tls=8192",
+		 before ? before : "", before ? ":" : "");
+	setenv("GLIBC_TUNABLES", all, 1);
 	execv("/proc/self/exe", argv);
 }
 

@@ -28,6 +28,7 @@ static uintptr_t call_of(const void *place)
 
 #ifdef HAVE_LIBDWFL
 #include <elfutils/libdwfl.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 /*
@@ -73,6 +74,28 @@ static bool find_symbols(void *lib)
 	return true;
 }
 
+/* What libdw opens it keeps open; it is for no program that is started. */
+static int close_on_exec(int fd)
+{
+	if (fd >= 0)
+		fcntl(fd, F_SETFD, FD_CLOEXEC);
+	return fd;
+}
+
+static int find_elf(Dwfl_Module *module, void **data, const char *name,
+		    Dwarf_Addr base, char **file, Elf **elf)
+{
+	return close_on_exec(dw.find_elf(module, data, name, base, file, elf));
+}
+
+static int find_debuginfo(Dwfl_Module *module, void **data, const char *name,
+			  Dwarf_Addr base, const char *file, const char *link,
+			  GElf_Word crc, char **found)
+{
+	return close_on_exec(dw.find_debuginfo(module, data, name, base, file,
+					       link, crc, found));
+}
+
 static void load(void)
 {
 	static Dwfl_Callbacks callbacks;
@@ -83,8 +106,8 @@ static void load(void)
 	if (!lib || !find_symbols(lib))
 		return;
 	callbacks = (Dwfl_Callbacks){
-		.find_elf = dw.find_elf,
-		.find_debuginfo = dw.find_debuginfo,
+		.find_elf = find_elf,
+		.find_debuginfo = find_debuginfo,
 		.debuginfo_path = &no_path,
 	};
 	dw.dwfl = dw.begin(&callbacks);

@@ -108,7 +108,7 @@ static const char *const wrong_use[RECLAIM_ALL_CHECKS] = {
 	[RECLAIM_DOUBLE_FREE] = "which was freed before",
 	[RECLAIM_FOREIGN_FREE] = "which nobody allocated",
 	[RECLAIM_INTERIOR_FREE] = "which is within a block",
-	[RECLAIM_WRONG_FAMILY] = "which other functions allocated",
+	[RECLAIM_WRONG_FAMILY] = "which is of the wrong family",
 	[RECLAIM_STRANGERS] = "which is an unrelated task's",
 	[RECLAIM_STALE_FD] = "found out",
 };

@@ -56,6 +56,9 @@ void task_make_root(void);
 /* The task of this id that has not yet ended, or NULL with ESRCH. */
 struct task *task_find(reclaim_tid tid);
 
+/* The same, where one that has ended and keeps its status is as good. */
+struct task *task_find_any(reclaim_tid tid);
+
 /* The same where what it is given now is sure to be released with it. */
 struct task *task_find_receiver(reclaim_tid tid);
 
@@ -70,7 +73,10 @@ static inline bool task_is_kin(const struct task *a, const struct task *b)
 
 /* A new task as `opts` says, LIVE and in the tree; NULL and errno. */
 struct task *task_make(const struct reclaim_task_opts *opts);
-void task_unmake(struct task *task);
+
+/* Take a task out of its parent's children; and let go of it for good. */
+void task_unlink(struct task *task);
+void task_put(struct task *task);
 
 /* Ask a task and all below it to end. */
 void task_ask(struct task *task, int status);

@@ -312,8 +312,10 @@ reclaim_tid reclaim_spawn(const struct reclaim_task_opts *opts,
 			     : errno;
 		if (!error)
 			tid = slot_id(&task->slot);
-		else if (task)
-			task_unmake(task);
+		else if (task) {
+			task_unlink(task);
+			task_put(task);
+		}
 		lock_drop(&tables);
 		if (error)
 			free(start);

@@ -93,8 +93,10 @@ START_TEST(what_fails_is_told_as_by_the_plain_calls)
 	base = map(1);
 	ck_fails(save_munmap(base, 0), -1, EINVAL);
 	ck_fails(save_munmap(base + 1, PAGE), -1, EINVAL);
+#ifndef __SANITIZE_THREAD__ /* which unmaps its shadow before it asks */
 	ck_fails(save_munmap(base, SIZE_MAX), -1, EINVAL);
 	ck_fails(save_munmap(base, SIZE_MAX - 2 * PAGE), -1, EINVAL);
+#endif
 	ck_fails(save_mremap(base + 1, PAGE, PAGE, 0), MAP_FAILED, EINVAL);
 	ck_fails(save_mremap(base, PAGE, 0, 0), MAP_FAILED, EINVAL);
 	ck_fails(save_mremap(base, PAGE, PAGE, 1 << 20), MAP_FAILED, EINVAL);

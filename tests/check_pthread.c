@@ -12,7 +12,7 @@
 #include <string.h>
 
 static atomic_int state;
-static reclaim_tid its_task;
+static _Atomic reclaim_tid its_task;
 static pthread_t thread;
 
 static void wait_until(int wanted)
@@ -394,9 +394,11 @@ static int kept_alive(int argc, char **argv, char **envp)
 
 START_TEST(kill_stops_the_threads_of_a_task)
 {
-	reclaim_tid tid = reclaim_spawn(NULL, kept_alive, NULL);
+	reclaim_tid tid;
 	int status;
 
+	atomic_store(&state, 0);
+	tid = reclaim_spawn(NULL, kept_alive, NULL);
 	ck_assert_uint_ne(tid, 0);
 	wait_until(1);
 	ck_works(reclaim_kill(tid));

@@ -285,7 +285,7 @@ START_TEST(wrong_use_names_both_tasks)
 	do_wrong();
 	ck_assert_int_eq(errno, 77);
 	ck_assert_ptr_nonnull(
-		strstr(heard.text, "free of an unrelated task's"));
+		strstr(heard.text, "which is an unrelated task's"));
 	ck_assert_ptr_nonnull(strstr(heard.text, "10 bytes"));
 	ck_assert_ptr_nonnull(strstr(heard.text, "in task other <"));
 	ck_assert_ptr_nonnull(strstr(heard.text, "acquired in task task <"));
@@ -486,7 +486,7 @@ START_TEST(places_are_told_by_file_and_line_or_by_symbol)
 				     defer,
 				     "memory 100 bytes",
 				     block,
-				     "free of an",
+				     "free of",
 				     "check_report",
 				     "acquired in task",
 				     block,

@@ -374,7 +374,7 @@ END_TEST
 /* The buffer may have been on a stack that is gone. */
 START_TEST(the_tasks_end_drops_what_a_memory_stream_holds)
 {
-	memset(memory, '-', sizeof(memory));
+	memset(memory, '-', sizeof(memory) - 1);
 	in_task(print_into_memory);
 	ck_assert_ptr_null(strstr(memory, "text"));
 }
@@ -603,18 +603,18 @@ END_TEST
 
 START_TEST(getdelim_stops_where_it_is_told)
 {
-	FILE *stream = save_fopen(write_file("fields", "a:bc\n:d"), "r");
+	FILE *in = save_fopen(write_file("fields", "a:bc\n:d"), "r");
 	char *field = NULL;
 	size_t room = 0;
 
-	ck_assert_int_eq(save_getdelim(&field, &room, ':', stream), 2);
+	ck_assert_int_eq(save_getdelim(&field, &room, ':', in), 2);
 	ck_assert_str_eq(field, "a:");
-	ck_assert_int_eq(save_getdelim(&field, &room, ':', stream), 4);
+	ck_assert_int_eq(save_getdelim(&field, &room, ':', in), 4);
 	ck_assert_str_eq(field, "bc\n:");
-	ck_assert_int_eq(save_getdelim(&field, &room, ':', stream), 1);
-	ck_assert_int_eq(save_getdelim(&field, &room, ':', stream), -1);
+	ck_assert_int_eq(save_getdelim(&field, &room, ':', in), 1);
+	ck_assert_int_eq(save_getdelim(&field, &room, ':', in), -1);
 	save_free(field);
-	save_fclose(stream);
+	save_fclose(in);
 }
 END_TEST
 

@@ -1,0 +1,499 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ending - how tasks end, and how one waits for it
+ */
+#include "config.h"
+
+#include "reclaim/task_private.h"
+
+#include <errno.h>
+#include <time.h>
+
+#include "reclaim/report_private.h"
+#include "reclaim/thread_private.h"
+
+/* ---- asking, and taking apart ---- */
+
+static struct task *newest_leaf(struct task *task)
+{
+	while (task->newest_child)
+		task = task->newest_child;
+	return task;
+}
+
+static bool is_busy(const struct task *task)
+{
+	return task->own || task->entered;
+}
+
+/* One that asked for its own end goes on; this is somebody else's asking. */
+static void stop_threads(const struct task *task)
+{
+	if (task->own && task->own != thread_self())
+		pthread_cancel(task->pthread);
+	ledger_stop(task);
+}
+
+void task_ask(struct task *top, int status)
+{
+	struct task *task;
+
+	for (task = top; task; task = task_next(task, top)) {
+		if (task->state == TASK_LIVE) {
+			task->state = TASK_DYING;
+			task->status = task == top ? status : RECLAIM_KILLED;
+		}
+		if (task->state != TASK_DYING)
+			continue;
+		stop_threads(task);
+		/* Who waits for it may have to see that it need not. */
+		if (task->waiters)
+			pthread_cond_broadcast(&task->changed);
+	}
+}
+
+/* Nobody will ask for its status any more. */
+static void put_if_unwanted(struct task *task)
+{
+	if (!task->waiters)
+		task_put(task);
+}
+
+static void drop_ended_children(struct task *task)
+{
+	struct task *child, *next;
+
+	for (child = task->ended_child; child; child = next) {
+		next = child->older;
+		child->parent = NULL;
+		put_if_unwanted(child);
+	}
+	task->ended_child = NULL;
+}
+
+static void bury(struct task *task, bool keep_status)
+{
+	struct task *parent = task->parent;
+
+	if (task->state == TASK_ENDED)
+		return; /* the process exits, and gave up on it */
+	drop_ended_children(task);
+	task_unlink(task);
+	task->state = TASK_ENDED;
+	if (keep_status && !(task->flags & RECLAIM_DETACHED)) {
+		task->newer = NULL;
+		task->older = parent->ended_child;
+		if (task->older)
+			task->older->newer = task;
+		parent->ended_child = task;
+		parent->children++;
+	} else {
+		task->parent = NULL;
+	}
+	pthread_cond_broadcast(&task->changed);
+	pthread_cond_broadcast(&parent->changed);
+	if (!task->parent)
+		put_if_unwanted(task);
+}
+
+/* An ended task whose status has been fetched. */
+static void forget_status(struct task *task)
+{
+	if (task->older)
+		task->older->newer = task->newer;
+	if (task->newer)
+		task->newer->older = task->older;
+	else
+		task->parent->ended_child = task->older;
+	task->parent->children--;
+	task->parent = NULL;
+}
+
+static void release(struct task *task)
+{
+	struct thread_scope scope;
+
+	thread_work_for(task, &scope);
+	ledger_release_after(task, 0);
+	heap_end(&task->heap);
+	thread_work_done(&scope);
+}
+
+static struct task *dying_top(struct task *task)
+{
+	while (!task->out_of_turn && task->parent &&
+	       task->parent->state == TASK_DYING)
+		task = task->parent;
+	return task;
+}
+
+/* A leaf of a dying tree that the calling thread may take apart. */
+static bool is_ripe(const struct task *task)
+{
+	return task->state == TASK_DYING && !is_busy(task) &&
+	       task != task_root && task != thread_self()->works_for;
+}
+
+void task_reap(struct task *task)
+{
+	struct task *leaf;
+
+	while (task->state == TASK_DYING) {
+		leaf = newest_leaf(dying_top(task));
+		if (!is_ripe(leaf)) {
+			/* Its own thread may be waiting for this. */
+			pthread_cond_broadcast(&leaf->changed);
+			return;
+		}
+		task = leaf->parent;
+		leaf->state = TASK_ENDING;
+		leaf->inside = thread_self();
+		lock_drop(&tables);
+		release(leaf);
+		lock_take(&tables);
+		bury(leaf, false);
+	}
+}
+
+/* Wait, with the tables locked, until something changed; ETIMEDOUT. */
+static int wait_change(struct task *task, const struct timespec *deadline)
+{
+	if (tables.elided) {
+		/* The only thread: nobody holds the mutex. */
+		tables.elided = false;
+		lock_take_real(&tables);
+	}
+	return lock_wait(&tables, &task->changed, deadline);
+}
+
+/*
+ * The process's end.  A thread that never comes to a cancellation point must
+ * not keep a process from ending; one that does comes to it within its
+ * longest computation: they have this long to stop, all together.
+ */
+#define EXIT_GRACE_MS 2000
+
+static bool exiting;
+static pthread_t exiting_thread;
+static struct timespec exit_deadline;
+static bool gave_up; /* what still runs is left as it is */
+
+int task_await_change(struct task *task)
+{
+	return wait_change(task, exiting ? &exit_deadline : NULL);
+}
+
+/* All below it has ended, and all that is newer in a tree that ends. */
+static bool is_its_turn(struct task *task)
+{
+	task_reap(task);
+	return newest_leaf(dying_top(task)) == task;
+}
+
+void task_finish(struct task *task, int status)
+{
+	struct thread_scope scope;
+	int cancel = cancel_off();
+
+	lock_take(&tables);
+	task_ask(task, status);
+	task->parked = true;
+	while (gave_up || !is_its_turn(task))
+		wait_change(task, NULL);
+	task->parked = false;
+	task->state = TASK_ENDING;
+	lock_drop(&tables);
+	thread_work_for(task, &scope);
+	ledger_release_after(task, 0);
+	thread_work_done(&scope);
+	cancel_on(cancel);
+}
+
+void task_bury_own(struct task *task)
+{
+	struct task *parent = task->parent;
+
+	release(task);
+	lock_take(&tables);
+	task->own = NULL;
+	bury(task, true);
+	task_reap(parent);
+	lock_drop(&tables);
+}
+
+/* ---- waiting ---- */
+
+static void after(int timeout_ms, struct timespec *deadline)
+{
+	clock_gettime(CLOCK_MONOTONIC, deadline);
+	deadline->tv_sec += timeout_ms / 1000;
+	deadline->tv_nsec += timeout_ms % 1000 * 1000000L;
+	if (deadline->tv_nsec >= 1000000000L) {
+		deadline->tv_sec++;
+		deadline->tv_nsec -= 1000000000L;
+	}
+}
+
+/* No longer wait for a task; the last to do so lets go of it. */
+static void stop_waiting(struct task *task)
+{
+	task->waiters--;
+	if (task->state == TASK_ENDED && !task->parent)
+		put_if_unwanted(task);
+}
+
+static void cancelled_waiting(void *task)
+{
+	stop_waiting(task);
+	lock_drop(&tables);
+}
+
+/* Whether the calling thread works for something in this tree. */
+static bool caller_is_inside(const struct task *top)
+{
+	const struct thread *self = thread_self();
+	unsigned i;
+
+	if (task_is_below(self->floor, top) ||
+	    task_is_below(self->works_for, top))
+		return true;
+	for (i = 0; i < self->depth; i++)
+		if (task_is_below(self->entered[i], top))
+			return true;
+	return false;
+}
+
+/*
+ * Who waits for a task from inside the tree that it ends with would wait for
+ * its own end: so the task does not wait for its turn.
+ */
+static void hurry(struct task *task)
+{
+	if (task->state != TASK_DYING || !caller_is_inside(dying_top(task)))
+		return;
+	task->out_of_turn = true;
+	task_reap(task);
+}
+
+/*
+ * A thread of the process's own that waits for a task as the process exits has
+ * nothing to come back to: main would return, and exit a second time.
+ */
+static void stay_if_exiting(void)
+{
+	while (exiting && thread_self()->works_for == task_root &&
+	       !pthread_equal(pthread_self(), exiting_thread))
+		wait_change(task_root, NULL);
+}
+
+/* Until it has ended: 0; or ETIMEDOUT. */
+static int await_end(struct task *task, const struct timespec *deadline)
+{
+	int error = 0;
+
+	while (hurry(task), task->state != TASK_ENDED && !error)
+		error = wait_change(task, deadline);
+	stay_if_exiting();
+	return task->state == TASK_ENDED ? 0 : error;
+}
+
+/* With the tables locked. */
+static int wait_ended(struct task *task, int *status, int timeout_ms)
+{
+	struct timespec deadline;
+	int error;
+
+	if (timeout_ms >= 0)
+		after(timeout_ms, &deadline);
+	task->waiters++;
+	pthread_cleanup_push(cancelled_waiting, task);
+	error = await_end(task, timeout_ms < 0 ? NULL : &deadline);
+	pthread_cleanup_pop(0);
+	if (!error) {
+		if (status)
+			*status = task->status;
+		if (task->parent)
+			forget_status(task);
+	}
+	stop_waiting(task);
+	return error;
+}
+
+int reclaim_wait(reclaim_tid tid, int *status, int timeout_ms)
+{
+	struct task *task;
+	int error = 0;
+
+	thread_self();
+	lock_take(&tables);
+	task = task_find_any(tid);
+	if (!task)
+		error = ESRCH;
+	else if (task->state != TASK_ENDED && caller_is_inside(task))
+		error = EDEADLK;
+	else
+		error = wait_ended(task, status, timeout_ms);
+	lock_drop(&tables);
+	if (!error)
+		return 0;
+	errno = error;
+	return -1;
+}
+
+int reclaim_end(reclaim_tid tid, int status)
+{
+	struct task *task;
+	int error = 0;
+
+	thread_self();
+	lock_take(&tables);
+	task = task_find_any(tid);
+	if (!task)
+		error = ESRCH;
+	else if (task == task_root)
+		error = EPERM;
+	else if (task->state == TASK_ENDING && caller_is_inside(task))
+		error = EALREADY;
+	else {
+		task_ask(task, status);
+		if (caller_is_inside(task)) {
+			task_reap(task);
+		} else {
+			task->waiters++;
+			task_reap(task);
+			task->waiters--;
+			error = wait_ended(task, NULL, -1);
+		}
+	}
+	lock_drop(&tables);
+	if (!error)
+		return 0;
+	errno = error;
+	return -1;
+}
+
+/* A thread of a task that kills it obeys as any other does. */
+static void obey(const struct task *top)
+{
+	const struct task *mine = thread_self()->works_for;
+
+	if (mine->state == TASK_DYING && task_is_below(mine, top))
+		pthread_cancel(pthread_self());
+}
+
+int reclaim_kill(reclaim_tid tid)
+{
+	struct task *task;
+	int error = 0;
+
+	thread_self();
+	lock_take(&tables);
+	task = task_find_any(tid);
+	if (!task)
+		error = ESRCH;
+	else if (task == task_root)
+		error = EPERM;
+	else {
+		task_ask(task, RECLAIM_KILLED);
+		obey(task);
+		task_reap(task);
+	}
+	lock_drop(&tables);
+	if (!error)
+		return 0;
+	errno = error;
+	return -1;
+}
+
+/* ---- the process's end, and fork ---- */
+
+/* Take out of the tree what still runs, so that the rest can end. */
+static void give_up_on(struct task *task)
+{
+	char label[64];
+
+	report_label(task, label, sizeof(label));
+	task_unlink(task);
+	task->state = TASK_ENDED;
+	lock_drop(&tables);
+	reclaim_say(RECLAIM_WARNING,
+		    "the process exits while task %s still runs: what it "
+		    "holds is left to the kernel",
+		    label);
+	lock_take(&tables);
+}
+
+static void end_all(void)
+{
+	struct task *leaf;
+
+	exiting = true;
+	exiting_thread = pthread_self();
+	after(EXIT_GRACE_MS, &exit_deadline);
+	task_ask(task_root, 0);
+	while (task_reap(task_root), task_root->newest_child && !gave_up)
+		gave_up = task_await_change(task_root) == ETIMEDOUT;
+	while (task_reap(task_root), task_root->newest_child) {
+		leaf = newest_leaf(task_root);
+		if (leaf->parked)
+			leaf->own = NULL; /* its thread stays parked */
+		else
+			give_up_on(leaf);
+	}
+}
+
+/*
+ * exit(3) is called in the middle of anything.  The caller's own work is taken
+ * over: what it released is released further, what it was in is left.
+ */
+static void take_over(struct thread *self)
+{
+	struct task *task;
+
+	for (task = task_root; task; task = task_next(task, task_root)) {
+		if (task->inside != self && task->own != self)
+			continue;
+		task->own = NULL;
+		task->entered = 0;
+		if (task->state == TASK_ENDING)
+			task->state = TASK_DYING;
+	}
+	self->own = NULL;
+	self->depth = self->floor_depth = 0;
+	self->current = self->floor = self->works_for = task_root;
+	self->action = NULL;
+}
+
+void task_end_process(void)
+{
+	struct thread *self = thread_self();
+	struct thread_scope scope;
+	int cancel = cancel_off();
+
+	lock_take(&tables);
+	take_over(self);
+	end_all();
+	lock_drop(&tables);
+	thread_work_for(task_root, &scope);
+	ledger_release_after(task_root, 0);
+	thread_work_done(&scope);
+	cancel_on(cancel);
+}
+
+void task_forked(void)
+{
+	struct thread *self = thread_self();
+	struct task *task;
+
+	for (task = task_root; task; task = task_next(task, task_root)) {
+		task->changed = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
+		task->own = NULL;
+		task->waiters = 0;
+		if (task->inside != self) {
+			task->entered = 0;
+			if (task->state == TASK_ENDING)
+				task->state = TASK_DYING;
+		}
+		ledger_forked(task);
+	}
+}

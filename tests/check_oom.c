@@ -1,0 +1,585 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Out of memory: each allocation of each function of reclaim/ is made to fail
+ * in turn, over and over while the tables grow.  Where the function fails it
+ * says so and nothing has changed; and whatever gives things back needs no
+ * memory at all.
+ *
+ * The linker puts this file between the library and libc (-Wl,--wrap=NAME for
+ * each of oom_calls in Makefile.am).  Everything that a thread calls fails, while it
+ * is armed: Check as well, so nothing is asserted then.
+ */
+#include "config.h"
+
+#include "tests/stage.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "reclaim/place_private.h"
+
+/* Enough for every table to grow several times. */
+#define TIMES 400
+
+/* ---- what fails, and when ---- */
+
+static __thread unsigned countdown; /* 1: the next call; 0: none */
+static __thread bool always;
+static __thread unsigned failures;
+
+static bool fails(int error)
+{
+	if (!always && (countdown == 0 || --countdown > 0))
+		return false;
+	failures++;
+	errno = error;
+	return true;
+}
+
+#define WRAP(type, name, parameters, arguments, error, failure) \
+	type __real_##name parameters;                          \
+	type __wrap_##name parameters;                          \
+	type __wrap_##name parameters                           \
+	{                                                       \
+		if (fails(error))                               \
+			return failure;                         \
+		return __real_##name arguments;                 \
+	}
+
+WRAP(void *, malloc, (size_t n), (n), ENOMEM, NULL)
+WRAP(void *, calloc, (size_t n, size_t size), (n, size), ENOMEM, NULL)
+WRAP(void *, realloc, (void *p, size_t n), (p, n), ENOMEM, NULL)
+WRAP(void *, aligned_alloc, (size_t a, size_t n), (a, n), ENOMEM, NULL)
+WRAP(int, pthread_create,
+     (pthread_t * thread, const pthread_attr_t *attr, void *(*run)(void *),
+      void *arg),
+     (thread, attr, run, arg), EAGAIN, EAGAIN)
+WRAP(int, pthread_setspecific, (pthread_key_t key, const void *value),
+     (key, value), ENOMEM, ENOMEM)
+WRAP(int, pthread_attr_init, (pthread_attr_t * attr), (attr), ENOMEM, ENOMEM)
+WRAP(FILE *, open_memstream, (char **text, size_t *size), (text, size), ENOMEM,
+     NULL)
+
+/* ---- each in turn ---- */
+
+static reclaim_tid task;
+
+static void enter_task(void)
+{
+	task = task_called("task");
+	work_for(task);
+}
+
+static void end_task_with_nothing(void)
+{
+	always = true;
+	reclaim_leave();
+	reclaim_end(task, 0);
+	always = false;
+}
+
+static struct reclaim_task_info here(void)
+{
+	struct reclaim_task_info found;
+
+	ck_works(reclaim_task_info(reclaim_self(), &found));
+	return found;
+}
+
+static void expect_same(const struct reclaim_task_info *then)
+{
+	struct reclaim_task_info now = here();
+
+	ck_assert_uint_eq(now.tid, then->tid);
+	ck_assert_uint_eq(now.bytes, then->bytes);
+	ck_assert_uint_eq(now.peak_bytes, then->peak_bytes);
+	ck_assert_uint_eq(now.blocks, then->blocks);
+	ck_assert_uint_eq(now.handles, then->handles);
+	ck_assert_uint_eq(now.actions, then->actions);
+	ck_assert_uint_eq(now.children, then->children);
+}
+
+/* act() returns 0, or -1 with errno ENOMEM or `error`. */
+static unsigned fail_each_once(int (*act)(void), int error)
+{
+	struct reclaim_task_info then;
+	unsigned n, failed;
+	int result, its_errno;
+
+	for (n = 1;; n++) {
+		then = here();
+		failures = 0;
+		countdown = n;
+		result = act();
+		its_errno = errno;
+		countdown = 0;
+		failed = failures;
+		if (!failed)
+			break;
+		if (result == 0)
+			continue; /* it did without */
+		ck_assert_msg(its_errno == ENOMEM || its_errno == error,
+			      "errno is %d", its_errno);
+		expect_same(&then);
+	}
+	ck_assert_int_eq(result, 0);
+	return n - 1;
+}
+
+static void fail_each(int (*act)(void), int error)
+{
+	unsigned calls = 0;
+	int i;
+
+	for (i = 0; i < TIMES; i++)
+		calls += fail_each_once(act, error);
+	ck_assert_uint_gt(calls, 0);
+}
+
+/* ---- tasks and threads ---- */
+
+static int make_task(void)
+{
+	return reclaim_task_new(NULL) ? 0 : -1;
+}
+
+START_TEST(reclaim_task_new_fails_whole)
+{
+	fail_each(make_task, ENOMEM);
+}
+END_TEST
+
+static int return_7(int argc, char **argv, char **envp)
+{
+	(void)argc;
+	(void)argv;
+	(void)envp;
+	return 7;
+}
+
+static reclaim_tid last_spawned;
+
+static int spawn(void)
+{
+	char *argv[] = {(char *)"one", (char *)"two", NULL};
+
+	last_spawned = reclaim_spawn(NULL, return_7, argv);
+	return last_spawned ? 0 : -1;
+}
+
+START_TEST(reclaim_spawn_fails_whole)
+{
+	int i, status;
+
+	for (i = 0; i < TIMES / 4; i++) {
+		ck_assert_uint_gt(fail_each_once(spawn, EAGAIN), 0);
+		ck_works(reclaim_wait(last_spawned, &status, -1));
+		ck_assert_int_eq(status, 7);
+	}
+}
+END_TEST
+
+static void *do_nothing(void *arg)
+{
+	return arg;
+}
+
+static int make_worker(void)
+{
+	pthread_t thread;
+	int error = save_pthread_create(&thread, NULL, do_nothing, NULL);
+
+	if (error) {
+		errno = error;
+		return -1;
+	}
+	return save_pthread_join(thread, NULL);
+}
+
+START_TEST(save_pthread_create_fails_whole)
+{
+	int i;
+
+	for (i = 0; i < TIMES / 4; i++)
+		ck_assert_uint_gt(fail_each_once(make_worker, EAGAIN), 0);
+}
+END_TEST
+
+static int enter_errno;
+
+/* A thread is watched from its first enter on. */
+static void *enter_first(void *arg)
+{
+	countdown = 1;
+	enter_errno = reclaim_enter(task) == 0 ? 0 : errno;
+	countdown = 0;
+	if (reclaim_leave() == 0 || errno != EPERM ||
+	    reclaim_enter(task) != 0 || reclaim_leave() != 0)
+		enter_errno = 0;
+	return arg;
+}
+
+START_TEST(reclaim_enter_fails_whole)
+{
+	pthread_t thread;
+
+	work_no_longer();
+	ck_works(pthread_create(&thread, NULL, enter_first, NULL));
+	ck_works(pthread_join(thread, NULL));
+	ck_assert_int_eq(enter_errno, ENOMEM);
+	work_for(task);
+}
+END_TEST
+
+/* ---- ledgers ---- */
+
+static unsigned released;
+
+static void count_release(void *arg)
+{
+	(void)arg;
+	released++;
+}
+
+static const struct reclaim_kind kind = {.name = "thing",
+					 .release = count_release};
+
+static int defer(void)
+{
+	return reclaim_defer(count_release, NULL, NULL);
+}
+
+static int track(void)
+{
+	return reclaim_track(&kind, NULL, NULL);
+}
+
+static void expect_released(unsigned number)
+{
+	released = 0;
+	end_task_with_nothing();
+	ck_assert_uint_eq(released, number);
+	enter_task();
+}
+
+START_TEST(reclaim_defer_and_track_fail_whole)
+{
+	fail_each(defer, ENOMEM);
+	fail_each(track, ENOMEM);
+	ck_assert_uint_eq(deferred(), TIMES);
+	expect_released(2 * TIMES);
+}
+END_TEST
+
+static int open_one(void)
+{
+	return save_open("/dev/null", O_RDONLY | O_CLOEXEC) < 0 ? -1 : 0;
+}
+
+START_TEST(a_descriptor_fails_whole)
+{
+	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	fail_each(open_one, ENOMEM);
+	end_task_with_nothing();
+	close(fd);
+	enter_task();
+}
+END_TEST
+
+static const struct reclaim_task_opts one_handle = {.max_handles = 1};
+
+static void fill_up(void)
+{
+	ck_works(track());
+	ck_fails(track(), -1, EMFILE);
+	ck_fails(open_one(), -1, EMFILE);
+	ck_works(defer());
+}
+
+START_TEST(a_limit_is_no_lack_of_memory)
+{
+	in_task_with(&one_handle, fill_up);
+}
+END_TEST
+
+/* ---- memory ---- */
+
+static size_t next_size;
+
+static int check_block(void *block)
+{
+	if (!block)
+		return -1;
+	memset(block, 'b', next_size);
+	return 0;
+}
+
+static int allocate(void)
+{
+	return check_block(save_malloc(next_size = (next_size + 7) % 100));
+}
+
+static int allocate_zeros(void)
+{
+	return check_block(save_calloc(1, next_size));
+}
+
+static int allocate_aligned(void)
+{
+	return check_block(save_aligned_alloc(64, next_size));
+}
+
+static int allocate_text(void)
+{
+	return save_strdup("text") ? 0 : -1;
+}
+
+static int allocate_by_address(void)
+{
+	void *block = &block, *before = block;
+	int error = save_posix_memalign(&block, 64, 10);
+
+	if (!error)
+		return 0;
+	if (block != before)
+		abort();
+	errno = error;
+	return -1;
+}
+
+START_TEST(allocation_fails_whole)
+{
+	fail_each(allocate, ENOMEM);
+	fail_each(allocate_zeros, ENOMEM);
+	fail_each(allocate_aligned, ENOMEM);
+	fail_each(allocate_text, ENOMEM);
+	fail_each(allocate_by_address, ENOMEM);
+}
+END_TEST
+
+static char *grown;
+static size_t grown_size;
+
+static int grow(void)
+{
+	char *moved = save_realloc(grown, grown_size + 50);
+	size_t i;
+
+	if (!moved)
+		return -1;
+	for (i = 0; i < grown_size; i++)
+		if (moved[i] != 'g')
+			abort();
+	grown = moved;
+	grown_size += 50;
+	memset(grown, 'g', grown_size);
+	return 0;
+}
+
+START_TEST(save_realloc_fails_whole)
+{
+	grown = NULL;
+	grown_size = 0;
+	fail_each(grow, ENOMEM);
+	ck_assert_uint_eq(here().blocks, 1);
+}
+END_TEST
+
+/* Called from here, they are those that fail. */
+static void *my_malloc(size_t size)
+{
+	return malloc(size);
+}
+
+static void *my_calloc(size_t n, size_t size)
+{
+	return calloc(n, size);
+}
+
+static void *my_realloc(void *ptr, size_t size)
+{
+	return realloc(ptr, size);
+}
+
+static int allocate_by_caller(void)
+{
+	return check_block(save_malloc2(next_size, my_malloc));
+}
+
+static int allocate_zeros_by_caller(void)
+{
+	return check_block(save_calloc2(1, next_size, my_calloc));
+}
+
+static int grow_by_caller(void)
+{
+	char *moved = save_realloc2(grown, grown_size + 10, my_realloc);
+
+	if (!moved)
+		return -1;
+	grown = moved;
+	grown_size += 10;
+	memset(grown, 'g', grown_size);
+	return 0;
+}
+
+START_TEST(allocation_by_the_caller_fails_whole)
+{
+	grown = NULL;
+	grown_size = 0;
+	fail_each(allocate_by_caller, ENOMEM);
+	fail_each(allocate_zeros_by_caller, ENOMEM);
+	fail_each(grow_by_caller, ENOMEM);
+}
+END_TEST
+
+/* ---- reports ---- */
+
+static FILE *nowhere;
+
+static int report(void)
+{
+	return reclaim_report(reclaim_self(), nowhere);
+}
+
+/* What is opened to describe places stays open: before the fixture looks. */
+static void describe_a_place(void)
+{
+	char words[100];
+
+	place_describe(__builtin_return_address(0), words, sizeof(words));
+}
+
+/* The tally by places is what it can do without. */
+START_TEST(reclaim_report_fails_whole)
+{
+	bool kept = place_kept;
+	int i;
+
+	nowhere = fopen("/dev/null", "we");
+	place_kept = true;
+	for (i = 0; i < 20; i++) {
+		ck_works(defer());
+		ck_works(allocate());
+		ck_works(allocate_zeros());
+		ck_works(allocate_text());
+		ck_assert_uint_gt(fail_each_once(report, ENOMEM), 0);
+	}
+	place_kept = kept;
+	fclose(nowhere);
+}
+END_TEST
+
+START_TEST(what_is_wrong_can_be_told)
+{
+	reclaim_tid other;
+	void *block;
+
+	block = save_malloc(10);
+	work_no_longer();
+	other = task_called("stranger");
+	work_for(other);
+	always = true;
+	save_free(block);
+	always = false;
+	work_no_longer();
+	end_task(other);
+	work_for(task);
+	ck_assert_uint_eq(reports(), 1);
+}
+END_TEST
+
+/* ---- giving back needs none ---- */
+
+static void hold_many(void)
+{
+	int i;
+
+	for (i = 0; i < TIMES; i++) {
+		ck_works(defer());
+		ck_works(track());
+		ck_works(allocate());
+		ck_works(allocate_by_caller());
+		ck_works(make_task());
+	}
+	ck_works(open_one());
+}
+
+START_TEST(the_end_needs_no_memory)
+{
+	hold_many();
+	expect_released(2 * TIMES);
+}
+END_TEST
+
+START_TEST(no_release_needs_memory)
+{
+	reclaim_mark mark = reclaim_mark_here();
+	reclaim_tid child = reclaim_task_new(NULL);
+	reclaim_token token;
+	void *block = save_malloc(10), *gift = save_malloc(10);
+	int fd = save_open("/dev/null", O_RDONLY | O_CLOEXEC);
+	bool works;
+
+	ck_works(defer());
+	ck_works(reclaim_defer(count_release, NULL, &token));
+	always = true;
+	failures = 0;
+	save_free(block);
+	works = reclaim_undefer(token, 1) == 0 &&
+		reclaim_give_fd(fd, child) == 0 && reclaim_give(gift, child) &&
+		reclaim_release_to(mark) == 0 && reclaim_enter(child) == 0 &&
+		reclaim_leave() == 0 && reclaim_wait(child, NULL, 0) == -1 &&
+		errno == ETIMEDOUT && reclaim_kill(child) == 0;
+	always = false;
+	ck_assert(works);
+	ck_assert_uint_eq(failures, 0);
+}
+END_TEST
+
+static TCase *oom_case(Suite *suite, const char *name)
+{
+	TCase *tcase = stage_case(suite, name);
+
+	tcase_add_checked_fixture(tcase, enter_task, end_task_with_nothing);
+	return tcase;
+}
+
+static void fill(Suite *suite)
+{
+	TCase *tcase = oom_case(suite, "tasks and threads");
+
+	tcase_add_test(tcase, reclaim_task_new_fails_whole);
+	tcase_add_test(tcase, reclaim_spawn_fails_whole);
+	tcase_add_test(tcase, save_pthread_create_fails_whole);
+	tcase_add_test(tcase, reclaim_enter_fails_whole);
+
+	tcase = oom_case(suite, "ledgers");
+	tcase_add_test(tcase, reclaim_defer_and_track_fail_whole);
+	tcase_add_test(tcase, a_descriptor_fails_whole);
+	tcase_add_test(tcase, a_limit_is_no_lack_of_memory);
+
+	tcase = oom_case(suite, "memory");
+	tcase_add_test(tcase, allocation_fails_whole);
+	tcase_add_test(tcase, save_realloc_fails_whole);
+	tcase_add_test(tcase, allocation_by_the_caller_fails_whole);
+
+	tcase = oom_case(suite, "reports");
+	tcase_add_unchecked_fixture(tcase, describe_a_place, NULL);
+	tcase_add_test(tcase, reclaim_report_fails_whole);
+	tcase_add_test(tcase, what_is_wrong_can_be_told);
+
+	tcase = oom_case(suite, "giving back");
+	tcase_add_test(tcase, the_end_needs_no_memory);
+	tcase_add_test(tcase, no_release_needs_memory);
+}
+
+int main(void)
+{
+	return stage_run("oom", fill);
+}
