@@ -37,7 +37,8 @@ static bool is_called(const struct acquirer *a, const char *name)
 
 static bool is_quick(const struct acquirer *a)
 {
-#ifdef __SANITIZE_THREAD__ /* it knows no thread again that was cancelled in */
+#ifdef __SANITIZE_THREAD__ /* it knows no thread again that was cancelled in \
+			    */
 	if (is_called(a, "pthread_create"))
 		return false; /* pthread_join */
 #endif

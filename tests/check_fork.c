@@ -17,6 +17,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+/*
+ * A child has not the stacks of its parent's threads, so that what is known
+ * there alone looks lost.
+ */
+static pid_t tester;
+
+int __lsan_is_turned_off(void);
+int __lsan_is_turned_off(void)
+{
+	return getpid() != tester;
+}
+
 /* ---- letters ---- */
 
 static char letters[256];
@@ -44,18 +56,6 @@ static void begin(void)
 static const char *left(void)
 {
 	return text_of(letters);
-}
-
-/*
- * A child has not the stacks of its parent's threads, so that what is known
- * there alone looks lost.
- */
-static pid_t tester;
-
-int __lsan_is_turned_off(void);
-int __lsan_is_turned_off(void)
-{
-	return getpid() != tester;
 }
 
 /* ---- children ---- */
