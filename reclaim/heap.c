@@ -170,7 +170,7 @@ static void *allocate(struct task *self, size_t size, size_t align, bool zero,
 		else if (align <= HEAP_ALIGN)
 			ptr = malloc(size);
 		else
-			ptr = aligned_alloc(align, size);
+			posix_memalign(&ptr, align, size);
 		if (ptr)
 			commit(record, ptr);
 		else

@@ -52,7 +52,6 @@ __attribute__((constructor)) void library_start(void)
 __attribute__((destructor)) static void library_end(void)
 {
 	task_end_process();
-	thread_join_last();
 }
 
 int reclaim_init(void)

@@ -85,30 +85,6 @@ static pthread_key_t key;
  */
 #define LAST_ROUND 3
 
-static pthread_t last_gone;
-static bool have_last_gone;
-
-/* Each thread that ends joins the one before, so that one is left at most. */
-static void join_previous(bool leave_self)
-{
-	pthread_t previous;
-	bool have;
-
-	lock_take(&tables);
-	have = have_last_gone;
-	previous = last_gone;
-	have_last_gone = leave_self;
-	last_gone = pthread_self();
-	lock_drop(&tables);
-	if (have)
-		pthread_join(previous, NULL);
-}
-
-void thread_join_last(void)
-{
-	join_previous(false);
-}
-
 static void thread_gone(void *arg)
 {
 	struct thread *self = thread_self();
@@ -209,7 +185,6 @@ static void task_gone(struct thread *self)
 	self->own = NULL;
 	thread_begin(task_root, NULL, NULL);
 	task_bury_own(task);
-	join_previous(true);
 }
 
 static void *task_main(void *arg)
@@ -279,6 +254,8 @@ static int start_thread(struct task *task, struct start *start, size_t stack)
 	error = pthread_attr_init(&attr);
 	if (error)
 		return error;
+	/* Its status is what is waited for; the thread needs no joining. */
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	error = set_stack_size(&attr, stack);
 	if (!error)
 		error = pthread_create(&task->pthread, &attr, task_main, start);
@@ -358,5 +335,4 @@ void thread_forked(void)
 	self->handle = 0;
 	self->start = NULL;
 	self->action = NULL;
-	have_last_gone = false;
 }

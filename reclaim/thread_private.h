@@ -83,9 +83,6 @@ void thread_work_done(const struct thread_scope *scope);
 void thread_leave_to(unsigned depth);
 void thread_leave_all(void);
 
-/* Join the thread that ended last, if nobody has.  Unlocked. */
-void thread_join_last(void);
-
 void thread_forked(void);
 
 #endif

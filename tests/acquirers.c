@@ -356,6 +356,18 @@ static int do_munmap_middle(struct got *got)
 	return save_munmap((char *)got->ptr + PAGE, PAGE);
 }
 
+/* What was in between may be another thread's by now. */
+static int unmap_around(struct got *got)
+{
+	int first = save_munmap(got->ptr, PAGE);
+	int last = save_munmap((char *)got->ptr + 2 * PAGE, PAGE);
+
+	if (first < 0 || last < 0)
+		return -1;
+	got->size = 0;
+	return 0;
+}
+
 static int do_mremap(struct got *got)
 {
 	void *moved =
@@ -636,7 +648,7 @@ const struct acquirer acquirers[] = {
 	{"mmap", do_mmap, unmap, 1, 0, NULL, NULL, HOLDS_NO_FD},
 	{"mmap fixed", do_mmap_fixed, unmap, 3, 0, need_mapping, unmap_if_there,
 	 HOLDS_NO_FD},
-	{"munmap of a part", do_munmap_middle, unmap, 2, 0, need_mapping,
+	{"munmap of a part", do_munmap_middle, unmap_around, 2, 0, need_mapping,
 	 unmap_if_there, HOLDS_NO_FD},
 	{"mremap", do_mremap, unmap, 1, 0, need_mapping, unmap_if_there,
 	 HOLDS_NO_FD},

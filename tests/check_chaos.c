@@ -66,7 +66,8 @@ static void disarm(void)
 
 WRAP(void *, malloc, (size_t n), (n), ENOMEM, NULL)
 WRAP(void *, realloc, (void *p, size_t n), (p, n), ENOMEM, NULL)
-WRAP(void *, aligned_alloc, (size_t a, size_t n), (a, n), ENOMEM, NULL)
+WRAP(int, posix_memalign, (void **p, size_t a, size_t n), (p, a, n), ENOMEM,
+     ENOMEM)
 WRAP(int, dup, (int fd), (fd), EMFILE, -1)
 WRAP(int, dup2, (int old, int fd), (old, fd), EBUSY, -1)
 WRAP(int, dup3, (int old, int fd, int flags), (old, fd, flags), EBUSY, -1)
@@ -205,6 +206,7 @@ static void expect_no_difference(const char *when)
 	ck_assert_msg(!found || a->flags & CLOSES_ALL_THE_SAME,
 		      "%s, when %s %s:%s", a->name, failed ? failed : "nothing",
 		      when, found);
+	free(found);
 	ck_assert_msg(held() == held_before,
 		      "%s, when %s %s: %u handles, not %u", a->name,
 		      failed ? failed : "nothing", when, held(), held_before);

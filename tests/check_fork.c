@@ -29,6 +29,13 @@ int __lsan_is_turned_off(void)
 	return getpid() != tester;
 }
 
+/* Nor does it wait at each exit for races that may come yet. */
+const char *__tsan_default_options(void);
+const char *__tsan_default_options(void)
+{
+	return "atexit_sleep_ms=0";
+}
+
 /* ---- letters ---- */
 
 static char letters[256];

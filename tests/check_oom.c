@@ -6,8 +6,8 @@
  * memory at all.
  *
  * The linker puts this file between the library and libc (-Wl,--wrap=NAME for
- * each of oom_calls in Makefile.am).  Everything that a thread calls fails, while it
- * is armed: Check as well, so nothing is asserted then.
+ * each of oom_calls in Makefile.am).  Everything that a thread calls fails,
+ * while it is armed: Check as well, so nothing is asserted then.
  */
 #include "config.h"
 
@@ -53,7 +53,8 @@ static bool fails(int error)
 WRAP(void *, malloc, (size_t n), (n), ENOMEM, NULL)
 WRAP(void *, calloc, (size_t n, size_t size), (n, size), ENOMEM, NULL)
 WRAP(void *, realloc, (void *p, size_t n), (p, n), ENOMEM, NULL)
-WRAP(void *, aligned_alloc, (size_t a, size_t n), (a, n), ENOMEM, NULL)
+WRAP(int, posix_memalign, (void **p, size_t a, size_t n), (p, a, n), ENOMEM,
+     ENOMEM)
 WRAP(int, pthread_create,
      (pthread_t * thread, const pthread_attr_t *attr, void *(*run)(void *),
       void *arg),

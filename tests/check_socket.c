@@ -235,14 +235,14 @@ END_TEST
 
 /* ---- signals and timeouts while waiting ---- */
 
-static volatile sig_atomic_t signals;
+static atomic_int signals;
 static atomic_bool waited;
 static pthread_t waiter;
 
 static void count_signal(int signo)
 {
 	(void)signo;
-	signals++;
+	atomic_fetch_add(&signals, 1);
 }
 
 static void handle(int flags)
@@ -250,7 +250,7 @@ static void handle(int flags)
 	struct sigaction action = {.sa_handler = count_signal,
 				   .sa_flags = flags};
 
-	signals = 0;
+	atomic_store(&signals, 0);
 	atomic_store(&waited, false);
 	waiter = pthread_self();
 	ck_works(sigaction(SIGUSR1, &action, NULL));
@@ -284,7 +284,7 @@ END_TEST
 static void *interrupt_and_connect(void *arg)
 {
 	(void)arg;
-	while (signals < 5) {
+	while (atomic_load(&signals) < 5) {
 		pthread_kill(waiter, SIGUSR1);
 		usleep(1000);
 	}

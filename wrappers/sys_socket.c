@@ -79,6 +79,13 @@ static bool would_wait(int fd)
 	       listens;
 }
 
+/* A thread's own faults: whoever waits makes none. */
+static bool is_fault(int signo)
+{
+	return signo == SIGSEGV || signo == SIGBUS || signo == SIGFPE ||
+	       signo == SIGILL || signo == SIGTRAP || signo == SIGABRT;
+}
+
 /* poll(2) is always interrupted; accept(2) only by handlers that want it. */
 static bool handlers_restart(void)
 {
@@ -86,7 +93,7 @@ static bool handlers_restart(void)
 	int signo;
 
 	for (signo = 1; signo < _NSIG; signo++) {
-		if (sigaction(signo, NULL, &action) < 0 ||
+		if (is_fault(signo) || sigaction(signo, NULL, &action) < 0 ||
 		    action.sa_handler == SIG_DFL ||
 		    action.sa_handler == SIG_IGN)
 			continue;
