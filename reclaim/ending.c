@@ -458,6 +458,8 @@ static void take_over(struct thread *self)
 		if (task->state == TASK_ENDING)
 			task->state = TASK_DYING;
 	}
+	if (self->own)
+		self->gone = NULL;
 	self->own = NULL;
 	self->depth = self->floor_depth = 0;
 	self->current = self->floor = self->works_for = task_root;
@@ -472,6 +474,11 @@ void task_end_process(void)
 
 	lock_take(&tables);
 	take_over(self);
+	lock_drop(&tables);
+	self->exits = true;
+	if (self->gone)
+		self->gone(self);
+	lock_take(&tables);
 	end_all();
 	lock_drop(&tables);
 	thread_work_for(task_root, &scope);

@@ -169,8 +169,8 @@ static void *allocate(struct task *self, size_t size, size_t align, bool zero,
 			ptr = calloc(1, size);
 		else if (align <= HEAP_ALIGN)
 			ptr = malloc(size);
-		else
-			posix_memalign(&ptr, align, size);
+		else if (posix_memalign(&ptr, align, size) != 0)
+			ptr = NULL;
 		if (ptr)
 			commit(record, ptr);
 		else

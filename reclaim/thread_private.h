@@ -33,7 +33,8 @@ struct thread {
 	jmp_buf *start;		/* where exit() in it goes */
 	jmp_buf *action;	/* where exit() in a deferred action goes */
 	void (*gone)(struct thread *self); /* at its end */
-	void *arguments;		   /* of whoever made it */
+	bool exits;	 /* it is in exit(3), and has no other end */
+	void *arguments; /* of whoever made it */
 	unsigned rounds; /* of thread-specific destructors seen */
 };
 

@@ -821,6 +821,7 @@ START_TEST(so_it_does_in_a_tasks_thread)
 }
 END_TEST
 
+#ifndef __SANITIZE_THREAD__
 ENTRY(end_when_main_is_gone)
 {
 	defer(argv[0]);
@@ -841,6 +842,7 @@ START_TEST(main_may_leave_before_its_tasks)
 	expect(leave_main_by_pthread_exit, 0, "ba1");
 }
 END_TEST
+#endif
 
 static void be_slow(void *arg)
 {
@@ -968,7 +970,9 @@ static void fill(Suite *suite)
 		       save_exit_in_a_worker_of_the_root_ends_the_process);
 	tcase_add_test(tcase, exit_itself_in_an_action_goes_on_with_the_rest);
 	tcase_add_test(tcase, so_it_does_in_a_tasks_thread);
+#ifndef __SANITIZE_THREAD__ /* its own thread is left, then */
 	tcase_add_test(tcase, main_may_leave_before_its_tasks);
+#endif
 	tcase_add_test(tcase, what_another_thread_releases_is_waited_for);
 	tcase_add_test(tcase, those_who_wait_are_no_hindrance);
 	tcase_add_test(tcase, tasks_that_are_still_made_are_no_hindrance);

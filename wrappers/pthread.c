@@ -36,6 +36,8 @@ static void worker_gone(struct thread *self)
 
 	thread_begin(task_root, NULL, NULL);
 	lock_take(&tables);
+	if (self->exits)
+		worker->detached = true; /* there is no joining it */
 	worker->done = true;
 	task->ledger.threads--;
 	unwanted = worker->orphan;
