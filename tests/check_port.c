@@ -117,13 +117,24 @@ START_TEST(an_empty_frame_goes_both_ways)
 }
 END_TEST
 
+/* Interruptions are for the port alone. */
+static void block_alarm(void)
+{
+	sigset_t alarm;
+
+	sigemptyset(&alarm);
+	sigaddset(&alarm, SIGALRM);
+	pthread_sigmask(SIG_BLOCK, &alarm, NULL);
+}
+
 static void *feed_slowly(void *bytes)
 {
 	const char *at = bytes;
 	int i;
 
+	block_alarm();
 	for (i = 0; i < 11; i++) {
-		usleep(500);
+		usleep(2000);
 		if (write(to_port, at + i, 1) != 1)
 			return bytes;
 	}
@@ -284,23 +295,12 @@ struct transfer {
 	bool done;
 };
 
-/* Interruptions are for the port alone. */
-static void block_alarm(void)
-{
-	sigset_t alarm;
-
-	sigemptyset(&alarm);
-	sigaddset(&alarm, SIGALRM);
-	pthread_sigmask(SIG_BLOCK, &alarm, NULL);
-}
-
 static void *feed_all(void *arg)
 {
 	struct transfer *t = arg;
 	size_t at = 0;
 	ssize_t n = 1;
 
-	block_alarm();
 	for (; at < t->len && n > 0; at += (size_t)n)
 		n = write(t->fd, t->bytes + at, t->len - at);
 	t->done = at == t->len;
@@ -313,7 +313,6 @@ static void *drain_all(void *arg)
 	size_t at = 0;
 	ssize_t n = 1;
 
-	block_alarm();
 	for (; at < t->len && n > 0; at += (size_t)n)
 		n = read(t->fd, t->bytes + at, t->len - at);
 	t->done = at == t->len;
@@ -417,21 +416,22 @@ static void interrupt_every(long us)
 	setitimer(ITIMER_REAL, &timer, NULL);
 }
 
-/* Seldom enough that a slow tool gets on in between, and often enough. */
-#define INTERRUPT_US  2000
-#define INTERRUPTIONS 20
-
 START_TEST(interruptions_are_not_seen)
 {
-	uint64_t state = fixture_seed();
+	char bytes[] = "\0\0\0\3abc\0\0\0";
+	pthread_t feeder;
+	void *failed;
 
 	open_port(&defaults);
-	ticks = 0;
-	interrupt_every(INTERRUPT_US);
-	while (ticks < INTERRUPTIONS)
-		echo_large(&state);
+	ck_assert_int_eq(pthread_create(&feeder, NULL, feed_slowly, bytes), 0);
+	interrupt_every(1000);
+	expect_read("abc", 3);
+	expect_read("", 0);
+	expect_end(0);
 	interrupt_every(0);
-	hang_up();
+	pthread_join(feeder, &failed);
+	ck_assert_ptr_null(failed);
+	ck_assert_int_gt(ticks, 0);
 	close_port(0);
 }
 END_TEST
