@@ -98,6 +98,11 @@ need_check() {
 	need $check_packages
 }
 
+need_demo() {
+	# shellcheck disable=SC2086 # a list
+	need $build_packages erlang-base
+}
+
 need_bench() {
 	# shellcheck disable=SC2086 # a list
 	need $bench_packages
@@ -206,7 +211,7 @@ deps() {
 }
 
 demo() {
-	need erlang-base
+	need_demo
 	build_plain
 	exec examples/demo.sh $plain
 }

@@ -7,6 +7,7 @@
 #include "reclaim/task_private.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <time.h>
 
 #include "reclaim/report_private.h"
@@ -494,6 +495,8 @@ void task_forked(void)
 
 	for (task = task_root; task; task = task_next(task, task_root)) {
 		task->changed = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
+		if (task->own && task->own != self)
+			free(task->start);
 		task->own = NULL;
 		task->waiters = 0;
 		if (task->inside != self) {

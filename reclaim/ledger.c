@@ -272,6 +272,15 @@ void ledger_release_after(struct task *task, uint64_t at)
 	}
 }
 
+static void drop(struct entry *entry)
+{
+	const struct kind *kind = (const struct kind *)entry->kind;
+
+	if (entry->kind->fork & KIND_BUILTIN && !is_action(entry) && kind->drop)
+		kind->drop(entry);
+	ledger_remove(entry);
+}
+
 void ledger_forked(struct task *task)
 {
 	struct entry *entry, *older;
@@ -279,7 +288,7 @@ void ledger_forked(struct task *task)
 	for (entry = task->ledger.newest; entry; entry = older) {
 		older = entry->older;
 		if (!(entry->kind->fork & RECLAIM_FORK_KEEP))
-			ledger_remove(entry);
+			drop(entry);
 	}
 	task->ledger.threads = 0;
 }

@@ -39,6 +39,8 @@ struct kind {
 	/* What runs is asked to stop: whether it has.  The tables are locked.
 	 */
 	bool (*stop)(const struct entry *entry);
+	/* In a forked child, where it is dropped: free its record. */
+	void (*drop)(const struct entry *entry);
 };
 enum {
 	KIND_BUILTIN = 1 << 8,

@@ -40,6 +40,7 @@ struct task {
 	struct heap heap;
 	struct thread *own;    /* the thread that was spawned with it */
 	pthread_t pthread;     /* of `own` */
+	void *start;	       /* what `own` was started with */
 	struct thread *inside; /* who entered it, or is releasing it */
 	unsigned entered;      /* how many times */
 	bool parked;	       /* its own thread waits to release it */

@@ -181,6 +181,7 @@ static void task_gone(struct thread *self)
 	struct task *task = self->own;
 
 	task_finish(task, 0);
+	task->start = NULL;
 	free(self->arguments);
 	self->own = NULL;
 	thread_begin(task_root, NULL, NULL);
@@ -250,6 +251,7 @@ static int start_thread(struct task *task, struct start *start, size_t stack)
 	int error;
 
 	start->task = task;
+	task->start = start;
 	task->own = &starting;
 	error = pthread_attr_init(&attr);
 	if (error)

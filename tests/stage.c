@@ -11,6 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#if __has_include(<valgrind/valgrind.h>)
+#include <valgrind/valgrind.h>
+#endif
 
 /*
  * gcc 12's address sanitizer takes the stack of a cancelled thread for broken
@@ -294,6 +297,15 @@ bool is_process(pid_t pid)
 
 	return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT | WNOHANG) ==
 	       0;
+}
+
+bool under_valgrind(void)
+{
+#if __has_include(<valgrind/valgrind.h>)
+	return RUNNING_ON_VALGRIND;
+#else
+	return false;
+#endif
 }
 
 bool is_mapped(const void *at)

@@ -57,6 +57,9 @@ bool is_open(int fd);
 bool is_process(pid_t pid); /* a child of ours, waited for or not */
 bool is_mapped(const void *at);
 
+/* Where each step takes a hundred times as long. */
+bool under_valgrind(void);
+
 /* A file in the folder; one of eight buffers of the thread.  write_file makes
  * one. */
 char *path_of(const char *name);

@@ -119,11 +119,19 @@ static void release_worker(const struct entry *held)
 		free(worker); /* else it still runs, and needs its record */
 }
 
+/* The worker that forked is still one, if nobody's, and knows its record. */
+static void drop_worker(const struct entry *entry)
+{
+	if (!is_self(entry->u.record))
+		free(entry->u.record);
+}
+
 static const struct kind worker_kind = {
 	.kind = {.name = "thread",
 		 .fork = RECLAIM_FORK_DROP | KIND_BUILTIN | KIND_FOUND_BY_ID},
 	.release = release_worker,
 	.stop = stop_worker,
+	.drop = drop_worker,
 };
 
 static bool is_detached(const pthread_attr_t *attr)
