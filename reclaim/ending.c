@@ -116,7 +116,7 @@ static void release(struct task *task)
 
 	thread_work_for(task, &scope);
 	ledger_release_after(task, 0);
-	heap_end(&task->heap);
+	memory_end(task);
 	thread_work_done(&scope);
 }
 
@@ -463,7 +463,8 @@ static void take_over(struct thread *self)
 		self->gone = NULL;
 	self->own = NULL;
 	self->depth = self->floor_depth = 0;
-	self->current = self->floor = self->works_for = task_root;
+	self->floor = self->works_for = task_root;
+	thread_seat(self);
 	self->action = NULL;
 }
 
@@ -504,6 +505,7 @@ void task_forked(void)
 			if (task->state == TASK_ENDING)
 				task->state = TASK_DYING;
 		}
+		memory_forked(&task->memory);
 		ledger_forked(task);
 	}
 }

@@ -1,73 +1,276 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * heap - the memory of one task
+ * heap - memory that one thread uses for one task
  *
- * Everything that is allocated in a task belongs to its heap, and goes with
- * it as a whole.  This header is all that the rest of the library knows of
- * memory.
+ * Good for: what is allocated and freed by its own thread, without a lock or
+ * an atomic operation; and for release as a whole, chunk by chunk, however
+ * many blocks there are.
  *
- * Behind it each block is libc's, with a record in a hash table beside it:
- * tools that watch malloc see every block, and nothing before a pointer is
- * ever read to find out whose it is.  A pointer without a record is passed
- * on to libc.
+ * How: the first blocks are laid one behind the other into a chunk of 4 KiB
+ * and then one of 8 KiB, the bump areas, with a tag beside each; what comes
+ * later is put into runs of equal blocks, from chunks that double up to 1 MiB.
+ * What is larger than 16 KiB has a chunk to itself.
  *
- * Who may free: the owner, and tasks above or below it; a stranger is told
- * so, and the block stays.  Limits: beyond max_bytes, ENOMEM.
- * Threads: any, at any time; the heap locks itself.  `self` is the calling
- * thread's current task, `place` where it was called from.
- * Errors: NULL or -1 with errno, and nothing has changed.
+ * Threads: whoever has it (heap_adopt, heap_leave) does everything.  Others
+ * may free in it: they mark the block, and put its run on a list that the
+ * owner folds in when it next looks for memory.
+ *
+ * Errors: NULL with ENOMEM.  What is no live block is found out.
  */
 #ifndef HEAP_PRIVATE_H
 #define HEAP_PRIVATE_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdio.h>
+#include "reclaim/arena_private.h"
 
 struct task;
-struct record;
-
-struct heap {
-	struct record *newest;
-	size_t bytes, peak_bytes, max_bytes;
-	size_t blocks;
-};
+struct thread;
 
 /* Every block is aligned so, if not to more. */
 #define HEAP_ALIGN 16
 
-void *heap_alloc(struct task *self, size_t size, size_t align, void *place);
-void *heap_calloc(struct task *self, size_t n, size_t size, void *place);
-void *heap_realloc(struct task *self, void *ptr, size_t size, void *place);
-void heap_free(struct task *self, void *ptr, void *place);
+/* The quick path's most: what a tag can tell, in granules of 16 bytes. */
+#define QUICK_MOST 1008
 
 /*
- * Blocks of an allocator that the caller names, recorded here.  They are a
- * family of their own: only heap_realloc2 and heap_free2 take them.
+ * Blocks of any size one behind the other.  The tag of a block's first 16
+ * bytes is its length in such, and whether it is free.
  */
-void *heap_alloc2(struct task *self, size_t size, void *(*alloc)(size_t),
-		  void *place);
-void *heap_calloc2(struct task *self, size_t n, size_t size,
-		   void *(*alloc)(size_t, size_t), void *place);
-void *heap_realloc2(struct task *self, void *ptr, size_t size,
-		    void *(*realloc)(void *, size_t), void *place);
-void heap_free2(struct task *self, void *ptr, void (*free)(void *),
-		void *place);
-/* How those left over are freed; NULL is libc's free. */
-void heap_set_free2(void (*free)(void *));
+struct bump {
+	char *at, *end; /* what is left */
+	char *last;	/* the block right before, if it is known */
+	char *base;
+	uint8_t *tags;
+};
 
-/* EPERM for a stranger's, EINVAL for what is no block. */
-void *heap_give(struct task *self, void *ptr, struct task *to);
+#define TAG_FREE   0x40
+#define TAG_REMOTE 0x80 /* freed by another thread */
 
-/* Release all at once.  Nothing else uses the heap any more. */
-void heap_end(struct heap *heap);
+#define NURSERY_ORDER 0 /* 4 KiB */
+#define SECOND_ORDER                                            \
+	1 /* 8 KiB: task of 32 blocks to 512 bytes fits in both \
+	   */
+#define GRANULES(order) ((size_t)256 << (order))
 
-/* A consistent copy of the figures. */
-void heap_figures(const struct heap *heap, struct heap *copy);
-void heap_report(struct task *task, FILE *to);
+struct heap {
+	struct bump *bump; /* the one in use */
+	struct run *const *current;
+	/* Blocks, and their granules << 32; the second is read by others. */
+	_Atomic uint64_t held, peak;
 
-/* Around fork. */
-void heap_lock(void);
-void heap_unlock(void);
+	struct chunk *chunks; /* of runs and large blocks; under `heaps` */
+	struct classes *classes;
+	struct second *second;
+	struct heap *next; /* of its task's, or of those that are nobody's */
+	_Atomic(struct thread *) owner;
+	_Atomic(struct task *) task;
+	unsigned uses;	   /* by its owner: places that it has it from */
+	char *freed_twice; /* here and by another: to be told */
+	bool given_up;	   /* its owner went in the middle of it: a fork */
+
+	/* Of other threads. */
+	_Atomic(struct run *) remote;
+	_Atomic uint64_t remote_held;  /* of what is held, freed by them */
+	_Atomic uint64_t remote_large; /* of that, large blocks */
+
+	struct bump nursery;
+	uint8_t nursery_tags[GRANULES(NURSERY_ORDER)];
+};
+
+struct second {
+	struct bump bump;
+	uint8_t tags[GRANULES(SECOND_ORDER)];
+};
+
+/* ---- the quick path ---- */
+
+static inline uint64_t heap_load(const _Atomic uint64_t *what)
+{
+	return atomic_load_explicit(what, memory_order_relaxed);
+}
+
+static inline void heap_store(_Atomic uint64_t *what, uint64_t value)
+{
+	atomic_store_explicit(what, value, memory_order_relaxed);
+}
+
+/* A block of so many bytes, as `held` counts it. */
+static inline uint64_t heap_unit(size_t bytes)
+{
+	return ((uint64_t)bytes << 28) + 1;
+}
+
+static inline void heap_count(struct heap *heap, uint64_t units)
+{
+	heap_store(&heap->held, heap_load(&heap->held) + units);
+}
+
+static inline void heap_uncount(struct heap *heap, uint64_t units)
+{
+	uint64_t held = heap_load(&heap->held);
+
+	if (held > heap_load(&heap->peak))
+		heap_store(&heap->peak, held);
+	heap_store(&heap->held, held - units);
+}
+
+/* A block of at most QUICK_MOST bytes, or NULL: ask heap_alloc. */
+static inline void *heap_take(struct heap *heap, size_t size)
+{
+	size_t bytes = (size + 15 + !size) & ~(size_t)15;
+	struct bump *bump = heap->bump;
+	char *ptr = bump->at;
+	struct run *run;
+	uint64_t free;
+
+	if (bytes <= (size_t)(bump->end - ptr)) {
+		bump->tags[(size_t)(ptr - bump->base) / 16] =
+			(uint8_t)(bytes / 16);
+		bump->last = ptr;
+		bump->at = ptr + bytes;
+		heap_count(heap, heap_unit(bytes));
+		return ptr;
+	}
+	run = heap->current[class_of_granules[bytes / 16]];
+	free = run->free;
+	if (__builtin_expect(!free, 0))
+		return NULL;
+	run->free = free & (free - 1);
+	heap_count(heap, heap_unit(run->size));
+	return (char *)arena_of(run) + ((size_t)run->kib << 10) +
+	       (size_t)__builtin_ctzll(free) * run->size;
+}
+
+/* Whether ptr was a live block of this heap's, and now is free. */
+static inline bool heap_put(struct heap *heap, void *ptr)
+{
+	struct bump *bump = heap->bump;
+	uint64_t product, bit, free;
+	struct run *run;
+	size_t number;
+
+	if (ptr == bump->last && ptr) {
+		uint8_t *tag =
+			&bump->tags[(size_t)(bump->last - bump->base) / 16];
+		size_t bytes = (size_t)(bump->at - bump->last);
+
+		if (*tag != bytes / 16)
+			return false;
+		*tag = 0;
+		bump->at = bump->last;
+		bump->last = NULL;
+		heap_uncount(heap, heap_unit(bytes));
+		return true;
+	}
+	if (!arena_has(ptr))
+		return false;
+	run = arena_run(ptr);
+	if (atomic_load_explicit(&run->heap, memory_order_relaxed) != heap)
+		return false;
+	product = (arena_offset(ptr) - ((size_t)run->kib << 10)) *
+		  run->reciprocal;
+	number = product >> RECIPROCAL_BITS;
+	free = run->free;
+	bit = (uint64_t)1 << (number & 63);
+	if ((product & RECIPROCAL_REST) >= run->reciprocal ||
+	    number >= run->count || (free & bit))
+		return false;
+	heap_uncount(heap, heap_unit(run->size));
+	run->free = free | bit;
+	if (__builtin_expect(!free || (free | bit) == run_all(run), 0))
+		run_changed(heap, run, free);
+	return true;
+}
+
+/* ---- the slow path ---- */
+
+/* Its list of chunks; under `heaps`. */
+void heap_link(struct heap *heap, struct chunk *chunk);
+void heap_unlink(struct heap *heap, struct chunk *chunk);
+
+/* align: a power of two.  `room`: how large it may grow where it is. */
+void *heap_alloc(struct heap *heap, size_t size, size_t align, size_t room);
+
+/* Fold in what other threads freed. */
+void heap_drain(struct heap *heap);
+
+/* ---- blocks, from a pointer that arena_has ---- */
+
+enum block_state {
+	BLOCK_LIVE,
+	BLOCK_MAY_BE,  /* its owner knows */
+	BLOCK_FREE,    /* freed, or released with its task */
+	BLOCK_INSIDE,  /* a pointer into a block */
+	BLOCK_NOT_ONE, /* nobody was given that */
+};
+
+struct block {
+	enum block_state state;
+	struct run *run;
+	struct heap *heap; /* NULL: nobody's */
+	char *ptr, *start; /* NULL: of nothing that is known */
+	size_t size;	   /* bytes that there are */
+};
+
+/* What a pointer is to `self`. */
+void block_find(void *ptr, const struct thread *self, struct block *block);
+
+/*
+ * Free a block that was found to be live, or may be.  By others than the
+ * heap's owner: false where somebody else was first.
+ */
+void block_free(const struct block *block);
+bool block_free_remote(const struct block *block);
+
+/* By the owner: resize it where it is, if that goes. */
+bool block_resize(const struct block *block, size_t size);
+
+/* Each live block of a heap, as it may be while others use it. */
+void heap_each(struct heap *heap, void (*fn)(struct block *, void *arg),
+	       void *arg);
+
+/* Give a large block to another heap as it is; false: it is none. */
+bool block_move(const struct block *block, struct heap *to);
+
+/* ---- bump areas ---- */
+
+/* With `heaps` locked: get it a chunk; give that back. */
+bool bump_open(struct heap *heap, struct bump *bump, unsigned order);
+void bump_close(struct bump *bump);
+
+void bump_reset(struct bump *bump);
+/* Make room in one, and use it; or there is none. */
+bool bump_next(struct heap *heap);
+
+void bump_find(const struct bump *bump, struct block *block);
+void bump_free(struct heap *heap, struct bump *bump, char *ptr);
+bool bump_free_remote(struct bump *bump, const char *ptr);
+bool bump_resize(struct heap *heap, struct bump *bump, char *ptr, size_t size);
+/* Make what others freed free; how much that is. */
+uint64_t bump_fold(struct bump *bump);
+
+/* ---- whole heaps ---- */
+
+/*
+ * Have a heap: one of `list` that nobody has, or a new one.  NULL, ENOMEM.
+ * What was adopted once more is left once more.
+ */
+struct heap *heap_adopt(_Atomic(struct heap *) *list, struct task *task,
+			struct thread *self);
+void heap_leave(struct heap *heap);
+
+/* Release every heap of a list at once.  Nobody else uses them any more. */
+void heap_end(struct heap *list, struct thread *self);
+
+/* What a thread keeps ready is anybody's, as it ends. */
+void heap_thread_gone(struct thread *self);
+
+/* Blocks and bytes live, and the most there were. */
+struct heap_figures {
+	size_t blocks, bytes, peak_bytes;
+};
+void heap_figures(struct heap *heap, struct heap_figures *sum);
+
+/* What others have is nobody's in a forked child, and stays as it is. */
+void heap_forked(struct heap *list, const struct thread *self);
 
 #endif

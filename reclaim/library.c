@@ -10,7 +10,7 @@
 #include <sys/resource.h>
 
 #include "reclaim.h"
-#include "reclaim/heap_private.h"
+#include "reclaim/memory_private.h"
 #include "reclaim/place_private.h"
 #include "reclaim/task_private.h"
 #include "reclaim/thread_private.h"
@@ -19,14 +19,14 @@
 static void before_fork(void)
 {
 	lock_take(&tables);
-	heap_lock();
+	memory_lock();
 	place_lock();
 }
 
 static void after_fork(void)
 {
 	place_unlock();
-	heap_unlock();
+	memory_unlock();
 	lock_drop(&tables);
 }
 
@@ -44,6 +44,8 @@ __attribute__((constructor)) void library_start(void)
 {
 	if (task_root)
 		return;
+	place_start();
+	memory_start();
 	task_make_root();
 	thread_make_key();
 	pthread_atfork(before_fork, after_fork, after_fork_in_child);

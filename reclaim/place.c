@@ -13,7 +13,7 @@
 
 bool place_kept;
 
-__attribute__((constructor)) static void read_environment(void)
+void place_start(void)
 {
 	const char *value = getenv("RECLAIM_PLACES");
 

@@ -14,6 +14,9 @@
 
 extern bool place_kept;
 
+/* RECLAIM_PLACES, from the environment. */
+void place_start(void);
+
 /* In a public function: where it was called from. */
 #define PLACE (place_kept ? __builtin_return_address(0) : NULL)
 

@@ -116,7 +116,7 @@ static const char *const wrong_use[RECLAIM_ALL_CHECKS] = {
 void report_misuse(const struct misuse *misuse)
 {
 	int level = atomic_load(&policy[misuse->what]);
-	char self[64], here[256], there[256];
+	char self[64], here[256], there[256], before[256];
 	int saved = errno, cancel;
 
 	if (!wants_telling(misuse->what, level))
@@ -125,12 +125,14 @@ void report_misuse(const struct misuse *misuse)
 	report_label(task_self(), self, sizeof(self));
 	place_describe(misuse->place, here, sizeof(here));
 	place_describe(misuse->acquired, there, sizeof(there));
+	place_describe(misuse->freed, before, sizeof(before));
 	reclaim_say(level == RECLAIM_ABORT ? RECLAIM_ERROR : RECLAIM_WARNING,
-		    "%s of %s, %s, in task %s%s%s%s%s%s%s%s", misuse->did,
+		    "%s of %s, %s, in task %s%s%s%s%s%s%s%s%s%s", misuse->did,
 		    misuse->thing, wrong_use[misuse->what], self,
 		    here[0] ? " at " : "", here,
 		    misuse->owner[0] ? ", acquired in task " : "",
 		    misuse->owner, there[0] ? " at " : "", there,
+		    before[0] ? ", freed at " : "", before,
 		    place_kept ? "" : "; RECLAIM_PLACES=1 tells where");
 	if (level == RECLAIM_ABORT)
 		abort();
@@ -163,20 +165,20 @@ static void print_entry(const struct entry *entry, FILE *out)
 static void print_task(struct task *task, FILE *out)
 {
 	const struct entry *entry;
-	struct heap heap;
+	struct heap_figures memory;
 	char label[64];
 
 	report_label(task, label, sizeof(label));
-	heap_figures(&task->heap, &heap);
+	memory_figures(&task->memory, &memory);
 	fprintf(out,
 		"task %s%s: %zu bytes in %zu blocks, %u handles, %u deferred "
 		"actions, %u children\n",
-		label, task->state == TASK_LIVE ? "" : " (ending)", heap.bytes,
-		heap.blocks, task->ledger.handles, task->ledger.actions,
-		task->children);
+		label, task->state == TASK_LIVE ? "" : " (ending)",
+		memory.bytes, memory.blocks, task->ledger.handles,
+		task->ledger.actions, task->children);
 	for (entry = task->ledger.newest; entry; entry = entry->older)
 		print_entry(entry, out);
-	heap_report(task, out);
+	memory_report(task, out);
 }
 
 /* Into memory first: `to` may be a stream that blocks, or is tracked. */

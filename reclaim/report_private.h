@@ -22,6 +22,7 @@ struct misuse {
 	char thing[128]; /* "block 0x1230 of 64 bytes", "fd 7 /dev/null" */
 	char owner[64];	 /* task, as task_label writes it; or "" */
 	void *acquired;	 /* place, or NULL */
+	void *freed;	 /* the same: where it was freed before */
 	void *place;	 /* where it was done */
 };
 void report_misuse(const struct misuse *misuse);

@@ -102,7 +102,7 @@ static void set_options(struct task *task, const struct reclaim_task_opts *opts)
 	if (!opts)
 		opts = &defaults;
 	task->flags = opts->flags;
-	task->heap.max_bytes = opts->max_bytes;
+	task->memory.max_bytes = opts->max_bytes;
 	task->ledger.max_handles = opts->max_handles;
 	if (opts->name)
 		strncpy(task->name, opts->name, sizeof(task->name) - 1);
@@ -198,7 +198,7 @@ int reclaim_enter(reclaim_tid tid)
 		task->inside = self;
 		task->entered++;
 		self->entered[self->depth++] = task;
-		self->current = task;
+		thread_seat(self);
 	}
 	lock_drop(&tables);
 	if (!error)
@@ -231,20 +231,20 @@ static int public_state(const struct task *task)
 	}
 }
 
-static void fill_info(const struct task *task, struct reclaim_task_info *info)
+static void fill_info(struct task *task, struct reclaim_task_info *info)
 {
-	struct heap heap;
+	struct heap_figures memory;
 
-	heap_figures(&task->heap, &heap);
+	memory_figures(&task->memory, &memory);
 	*info = (struct reclaim_task_info){
 		.tid = slot_id(&task->slot),
 		.parent = task->parent ? slot_id(&task->parent->slot) : 0,
 		.state = public_state(task),
 		.status = task->status,
-		.bytes = heap.bytes,
-		.peak_bytes = heap.peak_bytes,
-		.blocks = heap.blocks,
-		.max_bytes = heap.max_bytes,
+		.bytes = memory.bytes,
+		.peak_bytes = memory.peak_bytes,
+		.blocks = memory.blocks,
+		.max_bytes = task->memory.max_bytes,
 		.handles = task->ledger.handles,
 		.max_handles = task->ledger.max_handles,
 		.actions = task->ledger.actions,

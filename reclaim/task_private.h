@@ -19,8 +19,8 @@
 #ifndef TASK_PRIVATE_H
 #define TASK_PRIVATE_H
 
-#include "reclaim/heap_private.h"
 #include "reclaim/ledger_private.h"
+#include "reclaim/memory_private.h"
 
 struct thread;
 
@@ -37,7 +37,7 @@ struct task {
 	unsigned depth;		  /* below the root */
 	uint32_t children;
 	struct ledger ledger;
-	struct heap heap;
+	struct memory memory;
 	struct thread *own;    /* the thread that was spawned with it */
 	pthread_t pthread;     /* of `own` */
 	void *start;	       /* what `own` was started with */

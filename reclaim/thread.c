@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "reclaim/library_private.h"
+#include "reclaim/memory_private.h"
 #include "reclaim/task_private.h"
 
 __thread struct thread thread_of_caller;
@@ -20,8 +21,18 @@ __thread struct thread thread_of_caller;
 void thread_attach(void)
 {
 	library_start();
-	thread_of_caller.current = task_root;
 	thread_of_caller.floor = thread_of_caller.works_for = task_root;
+	thread_seat(&thread_of_caller);
+}
+
+void thread_seat(struct thread *self)
+{
+	bool entered = self->depth > self->floor_depth;
+
+	self->current = entered ? self->entered[self->depth - 1] : self->floor;
+	self->seat = entered ? &self->entered_heap[self->depth - 1]
+			     : &self->floor_heap;
+	memory_seat(self);
 }
 
 void thread_work_for(struct task *task, struct thread_scope *scope)
@@ -29,17 +40,13 @@ void thread_work_for(struct task *task, struct thread_scope *scope)
 	struct thread *self = thread_self();
 
 	scope->floor = self->floor;
+	scope->floor_heap = self->floor_heap;
 	scope->floor_depth = self->floor_depth;
 	scope->cancel = cancel_off();
-	self->current = self->floor = task;
+	self->floor = task;
+	self->floor_heap = NULL;
 	self->floor_depth = self->depth;
-}
-
-static void set_current(struct thread *self)
-{
-	self->current = self->depth > self->floor_depth
-				? self->entered[self->depth - 1]
-				: self->floor;
+	thread_seat(self);
 }
 
 void thread_leave_to(unsigned depth)
@@ -52,7 +59,8 @@ void thread_leave_to(unsigned depth)
 	while (self->depth > depth) {
 		struct task *task = self->entered[--self->depth];
 
-		set_current(self);
+		memory_leave(&self->entered_heap[self->depth]);
+		thread_seat(self);
 		task->entered--;
 		task_reap(task);
 	}
@@ -69,9 +77,11 @@ void thread_work_done(const struct thread_scope *scope)
 	struct thread *self = thread_self();
 
 	thread_leave_all();
+	memory_leave(&self->floor_heap);
 	self->floor = scope->floor;
+	self->floor_heap = scope->floor_heap;
 	self->floor_depth = scope->floor_depth;
-	set_current(self);
+	thread_seat(self);
 	cancel_on(scope->cancel);
 }
 
@@ -93,10 +103,14 @@ static void thread_gone(void *arg)
 		pthread_setspecific(key, arg);
 		return;
 	}
+	self->watched = false;
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
 	thread_leave_all();
 	if (self->gone)
 		self->gone(self);
+	memory_leave(&self->floor_heap);
+	thread_seat(self);
+	heap_thread_gone(self);
 }
 
 void thread_make_key(void)
@@ -107,14 +121,18 @@ void thread_make_key(void)
 
 int thread_watch(void)
 {
+	struct thread *self = thread_self();
 	int error;
 
-	if (pthread_getspecific(key))
+	if (self->watched)
 		return 0;
-	error = pthread_setspecific(key, thread_self());
-	if (error)
+	error = pthread_setspecific(key, self);
+	if (error) {
 		errno = error;
-	return error ? -1 : 0;
+		return -1;
+	}
+	self->watched = true;
+	return 0;
 }
 
 struct thread *thread_begin(struct task *task, void (*gone)(struct thread *),
@@ -123,7 +141,9 @@ struct thread *thread_begin(struct task *task, void (*gone)(struct thread *),
 	struct thread *self = &thread_of_caller;
 
 	lock_take_real(&tables); /* until whoever made the thread is done */
-	self->current = self->floor = self->works_for = task;
+	memory_leave(&self->floor_heap);
+	self->floor = self->works_for = task;
+	thread_seat(self);
 	self->gone = gone;
 	self->arguments = arguments;
 	lock_drop(&tables);

@@ -18,15 +18,21 @@
 
 #include "reclaim/task.h"
 
+struct heap;
 struct task;
 
 struct thread {
 	struct task *current;
+	struct heap *heap;  /* of the current task, for the quick path */
+	struct heap **seat; /* where the one is that it has there, or none */
 	/* Where the current task comes from when nothing is entered. */
 	struct task *floor;
 	unsigned floor_depth;
 	unsigned depth;
 	struct task *entered[RECLAIM_ENTER_MAX];
+	struct heap *entered_heap[RECLAIM_ENTER_MAX], *floor_heap;
+	struct heap *spare_heaps; /* ready for the next task */
+	unsigned spares;
 	struct task *works_for; /* when it is in none: whose thread it is */
 	struct task *own;	/* the same, where it was spawned with it */
 	reclaim_token handle;	/* its own, in the task that it works for */
@@ -35,6 +41,7 @@ struct thread {
 	void (*gone)(struct thread *self); /* at its end */
 	bool exits;	 /* it is in exit(3), and has no other end */
 	void *arguments; /* of whoever made it */
+	bool watched;	 /* its end will be noticed */
 	unsigned rounds; /* of thread-specific destructors seen */
 };
 
@@ -74,11 +81,15 @@ void thread_make_key(void);
 /* Work for `task` to release it, and go back to what was before. */
 struct thread_scope {
 	struct task *floor;
+	struct heap *floor_heap;
 	unsigned floor_depth;
 	int cancel;
 };
 void thread_work_for(struct task *task, struct thread_scope *scope);
 void thread_work_done(const struct thread_scope *scope);
+
+/* The current task is another. */
+void thread_seat(struct thread *self);
 
 /* Leave what was entered since there were `depth`, or since the floor. */
 void thread_leave_to(unsigned depth);

@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "reclaim/heap_private.h"
+#include "reclaim/memory_private.h"
 
 /* As malloc(3), where more is asked for than there is; stage.c for the other.
  */
@@ -44,6 +44,18 @@ static size_t blocks(void)
 {
 	return info(reclaim_self()).blocks;
 }
+
+/*
+ * So much was asked for, in a few blocks: each may be a quarter larger, and 48
+ * at least where tools watch.
+ */
+#define ck_holds(found, asked)                                          \
+	do {                                                            \
+		size_t holds = (found), wanted = (asked);               \
+                                                                        \
+		ck_assert_uint_ge(holds, wanted);                       \
+		ck_assert_uint_le(holds, wanted + wanted / 4 + 6 * 48); \
+	} while (0)
 
 /* Each test works for `task`, and has another beside it. */
 static void enter_task(void)
@@ -130,7 +142,7 @@ START_TEST(blocks_of_no_size_are_different)
 			ck_assert_ptr_ne(all[i], all[j]);
 	}
 	ck_assert_uint_eq(blocks(), 6);
-	ck_assert_uint_eq(bytes(), 0);
+	ck_holds(bytes(), 0);
 	for (i = 0; i < 6; i++)
 		save_free(all[i]);
 	ck_assert_uint_eq(blocks(), 0);
@@ -180,8 +192,8 @@ START_TEST(sizes_that_nobody_has_are_refused)
 	ck_fails(save_aligned_alloc(64, huge(10)), NULL, ENOMEM);
 	ck_assert_str_eq(block, "stays");
 	ck_assert_uint_eq(blocks(), 1);
-	ck_assert_uint_eq(bytes(), 6);
-	ck_assert_uint_eq(info(task).peak_bytes, 6);
+	ck_holds(bytes(), 6);
+	ck_holds(info(task).peak_bytes, 6);
 }
 END_TEST
 
@@ -219,11 +231,11 @@ START_TEST(reallocarray_multiplies)
 	int *numbers = save_reallocarray(NULL, 10, sizeof(int));
 
 	numbers[9] = 9;
-	ck_assert_uint_eq(bytes(), 40);
+	ck_holds(bytes(), 40);
 	numbers = save_reallocarray(numbers, 1000, sizeof(int));
 	numbers[999] = 999;
 	ck_assert_int_eq(numbers[9], 9);
-	ck_assert_uint_eq(bytes(), 4000);
+	ck_holds(bytes(), 4000);
 }
 END_TEST
 
@@ -309,7 +321,7 @@ START_TEST(strdup_and_strndup_copy)
 	ck_assert_str_eq(short_one, "abc");
 	ck_assert_str_eq(empty, "");
 	ck_assert_uint_eq(blocks(), 4);
-	ck_assert_uint_eq(bytes(), 8 + 3 + 4 + 1);
+	ck_holds(bytes(), 8 + 3 + 4 + 1);
 }
 END_TEST
 
@@ -321,13 +333,13 @@ START_TEST(the_peak_stays)
 
 	save_free(first);
 	first = save_malloc(200);
-	ck_assert_uint_eq(info(task).peak_bytes, 1500);
+	ck_holds(info(task).peak_bytes, 1500);
 	first = save_realloc(first, 2000);
-	ck_assert_uint_eq(info(task).peak_bytes, 2500);
-	ck_assert_uint_eq(bytes(), 2500);
+	ck_holds(info(task).peak_bytes, 2500);
+	ck_holds(bytes(), 2500);
 	save_free(first);
 	save_free(second);
-	ck_assert_uint_eq(info(task).peak_bytes, 2500);
+	ck_holds(info(task).peak_bytes, 2500);
 	ck_assert_uint_eq(bytes(), 0);
 }
 END_TEST
@@ -438,7 +450,7 @@ START_TEST(an_ancestor_may_free_and_resize)
 
 	allocated_below = save_realloc(allocated_below, 100);
 	ck_assert_ptr_nonnull(allocated_below);
-	ck_assert_uint_eq(info(child).bytes, 100);
+	ck_holds(info(child).bytes, 100);
 	ck_assert_uint_eq(bytes(), 0);
 	save_free(allocated_below);
 	ck_assert_uint_eq(info(child).blocks, 0);
@@ -453,7 +465,7 @@ static void resize_and_free_above(void)
 {
 	allocated_above = save_realloc(allocated_above, 100);
 	ck_assert_ptr_nonnull(allocated_above);
-	ck_assert_uint_eq(info(task).bytes, 100);
+	ck_holds(info(task).bytes, 100);
 	ck_assert_uint_eq(bytes(), 0);
 	save_free(allocated_above);
 	ck_assert_uint_eq(info(task).blocks, 0);
@@ -478,7 +490,7 @@ START_TEST(what_a_descendant_resized_stays)
 	allocated_above = save_malloc(10);
 	end_task(child_that(resize_above_to_100));
 	memset(allocated_above, 'x', 100);
-	ck_assert_uint_eq(bytes(), 100);
+	ck_holds(bytes(), 100);
 }
 END_TEST
 
@@ -546,8 +558,8 @@ START_TEST(a_gift_goes_with_its_new_owner)
 	block = reclaim_give(block, other);
 	ck_assert_ptr_nonnull(block);
 	ck_assert_uint_eq(bytes(), 0);
-	ck_assert_uint_eq(info(other).bytes, 5);
-	ck_assert_uint_eq(info(other).peak_bytes, 5);
+	ck_holds(info(other).bytes, 5);
+	ck_holds(info(other).peak_bytes, 5);
 	work_no_longer();
 	end_task(task);
 	ck_assert_str_eq(block, "gift");
@@ -596,14 +608,15 @@ END_TEST
 
 START_TEST(a_receiver_may_be_full)
 {
-	struct reclaim_task_opts opts = {.max_bytes = 10};
+	struct reclaim_task_opts opts = {.max_bytes = 40};
 	reclaim_tid full = reclaim_task_new(&opts);
-	void *block = save_malloc(8), *more = save_malloc(3);
+	void *block = save_malloc(32), *more = save_malloc(16);
 
-	ck_assert_ptr_nonnull(reclaim_give(block, full));
+	block = reclaim_give(block, full);
+	ck_assert_ptr_nonnull(block);
 	ck_fails(reclaim_give(more, full), NULL, ENOMEM);
-	ck_assert_uint_eq(bytes(), 3);
-	ck_assert_uint_eq(info(full).bytes, 8);
+	ck_holds(bytes(), 16);
+	ck_assert_uint_eq(info(full).bytes, 32);
 	/* To itself it needs no room. */
 	ck_assert_ptr_nonnull(reclaim_give(block, full));
 	end_task(full);
@@ -664,12 +677,12 @@ START_TEST(the_callers_allocator_is_used)
 
 	ck_assert_int_eq(allocated, 2);
 	ck_assert(is_filled(zeros, 0, 100));
-	ck_assert_uint_eq(bytes(), 110);
+	ck_holds(bytes(), 110);
 	strcpy(block, "two");
 	block = save_realloc2(block, 1000, my_realloc);
 	ck_assert_str_eq(block, "two");
 	ck_assert_int_eq(resized, 1);
-	ck_assert_uint_eq(bytes(), 1100);
+	ck_holds(bytes(), 1100);
 	save_free2(block, my_free);
 	save_free2(zeros, my_free);
 	ck_assert_int_eq(freed, 2);
@@ -709,7 +722,7 @@ START_TEST(an_allocator_may_fail)
 	ck_assert_ptr_null(save_realloc2(block, 100, no_realloc));
 	ck_assert_ptr_null(save_realloc2(block, 5, no_realloc));
 	ck_assert_uint_eq(blocks(), 1);
-	ck_assert_uint_eq(bytes(), 10);
+	ck_holds(bytes(), 10);
 	ck_assert_str_eq(block, "stays");
 	save_free2(block, my_free);
 	ck_assert_int_eq(freed, 1);
@@ -744,7 +757,7 @@ static void resize_two_to_the_limit(void)
 	ck_assert_int_eq(resized, 0);
 	block = save_realloc2(block, 100, my_realloc);
 	ck_assert_ptr_nonnull(block);
-	ck_assert_uint_eq(bytes(), 100);
+	ck_holds(bytes(), 100);
 }
 
 START_TEST(an_allocators_blocks_grow_to_the_limit)
@@ -764,7 +777,7 @@ START_TEST(a_descendant_may_resize_and_ownership_stays)
 	allocated_above = save_malloc2(10, my_malloc);
 	end_task(child_that(resize_and_free_two_above));
 	memset(allocated_above, 'x', 100);
-	ck_assert_uint_eq(bytes(), 100);
+	ck_holds(bytes(), 100);
 	ck_assert_int_eq(freed, 0);
 }
 END_TEST

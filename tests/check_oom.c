@@ -20,6 +20,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "reclaim/arena_private.h"
 #include "reclaim/place_private.h"
 
 /* Enough for every table to grow several times. */
@@ -55,6 +56,8 @@ WRAP(void *, calloc, (size_t n, size_t size), (n, size), ENOMEM, NULL)
 WRAP(void *, realloc, (void *p, size_t n), (p, n), ENOMEM, NULL)
 WRAP(int, posix_memalign, (void **p, size_t a, size_t n), (p, a, n), ENOMEM,
      ENOMEM)
+WRAP(void *, aligned_alloc, (size_t a, size_t n), (a, n), ENOMEM, NULL)
+WRAP(struct chunk *, chunk_get, (unsigned order), (order), ENOMEM, NULL)
 WRAP(int, pthread_create,
      (pthread_t * thread, const pthread_attr_t *attr, void *(*run)(void *),
       void *arg),
@@ -310,7 +313,13 @@ END_TEST
 
 /* ---- memory ---- */
 
+/* Of many sizes, and so much that memory has to be got for it. */
 static size_t next_size;
+
+static size_t a_size(void)
+{
+	return next_size = (next_size + 701) % 5000;
+}
 
 static int check_block(void *block)
 {
@@ -322,28 +331,31 @@ static int check_block(void *block)
 
 static int allocate(void)
 {
-	return check_block(save_malloc(next_size = (next_size + 7) % 100));
+	return check_block(save_malloc(a_size()));
 }
 
 static int allocate_zeros(void)
 {
-	return check_block(save_calloc(1, next_size));
+	return check_block(save_calloc(1, a_size()));
 }
 
 static int allocate_aligned(void)
 {
-	return check_block(save_aligned_alloc(64, next_size));
+	return check_block(save_aligned_alloc(64, a_size()));
 }
 
 static int allocate_text(void)
 {
-	return save_strdup("text") ? 0 : -1;
+	static char text[3000];
+
+	memset(text, 't', sizeof(text) - 1);
+	return save_strdup(text) ? 0 : -1;
 }
 
 static int allocate_by_address(void)
 {
 	void *block = &block, *before = block;
-	int error = save_posix_memalign(&block, 64, 10);
+	int error = save_posix_memalign(&block, 64, a_size());
 
 	if (!error)
 		return 0;
@@ -523,7 +535,7 @@ START_TEST(no_release_needs_memory)
 	reclaim_mark mark = reclaim_mark_here();
 	reclaim_tid child = reclaim_task_new(NULL);
 	reclaim_token token;
-	void *block = save_malloc(10), *gift = save_malloc(10);
+	void *block = save_malloc(10);
 	int fd = save_open("/dev/null", O_RDONLY | O_CLOEXEC);
 	bool works;
 
@@ -533,7 +545,7 @@ START_TEST(no_release_needs_memory)
 	failures = 0;
 	save_free(block);
 	works = reclaim_undefer(token, 1) == 0 &&
-		reclaim_give_fd(fd, child) == 0 && reclaim_give(gift, child) &&
+		reclaim_give_fd(fd, child) == 0 &&
 		reclaim_release_to(mark) == 0 && reclaim_enter(child) == 0 &&
 		reclaim_leave() == 0 && reclaim_wait(child, NULL, 0) == -1 &&
 		errno == ETIMEDOUT && reclaim_kill(child) == 0;

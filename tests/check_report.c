@@ -172,7 +172,7 @@ static void *of_task;
 
 static void make_block(void)
 {
-	of_task = save_malloc(10);
+	of_task = save_malloc(16);
 }
 
 /* A stranger's free. */
@@ -286,7 +286,7 @@ START_TEST(wrong_use_names_both_tasks)
 	ck_assert_int_eq(errno, 77);
 	ck_assert_ptr_nonnull(
 		strstr(heard.text, "which is an unrelated task's"));
-	ck_assert_ptr_nonnull(strstr(heard.text, "10 bytes"));
+	ck_assert_ptr_nonnull(strstr(heard.text, "16 bytes"));
 	ck_assert_ptr_nonnull(strstr(heard.text, "in task other <"));
 	ck_assert_ptr_nonnull(strstr(heard.text, "acquired in task task <"));
 	if (!place_kept)
@@ -342,7 +342,7 @@ START_TEST(a_report_tells_what_is_held_newest_first)
 	static const struct reclaim_kind plain = {.name = "plain thing",
 						  .release = release_nothing};
 	const char *const words[] = {
-		"task task <",	     "30 bytes in 2 blocks",
+		"task task <",	     "48 bytes in 2 blocks",
 		"3 handles",	     "1 deferred action",
 		"plain thing 0x",    "deferred action",
 		"integer number 42", "fd ",
@@ -350,8 +350,8 @@ START_TEST(a_report_tells_what_is_held_newest_first)
 	static int number = 42;
 	char name[16];
 
-	ck_assert_ptr_nonnull(save_malloc(10));
-	ck_assert_ptr_nonnull(save_malloc(20));
+	ck_assert_ptr_nonnull(save_malloc(16));
+	ck_assert_ptr_nonnull(save_malloc(32));
 	ck_assert_int_ge(save_open("/dev/null", O_RDONLY | O_CLOEXEC), 0);
 	ck_works(reclaim_track(&numbers, &number, NULL));
 	ck_works(reclaim_defer(release_nothing, NULL, NULL));

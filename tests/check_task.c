@@ -450,21 +450,21 @@ START_TEST(info_counts_what_is_held)
 
 	a = below(0);
 	work_for(a);
-	block = save_malloc(100);
-	ck_assert_ptr_nonnull(save_malloc(10));
+	block = save_malloc(112);
+	ck_assert_ptr_nonnull(save_malloc(16));
 	fd = save_open("/dev/null", O_RDONLY | O_CLOEXEC);
 	ck_works(reclaim_track(&thing, NULL, NULL));
 	note_later('x');
 	found = info(a);
-	ck_assert_uint_eq(found.bytes, 110);
+	ck_assert_uint_eq(found.bytes, 128);
 	ck_assert_uint_eq(found.blocks, 2);
 	ck_assert_uint_eq(found.handles, 2);
 	ck_assert_uint_eq(found.actions, 1);
 	save_free(block);
 	save_close(fd);
 	found = info(a);
-	ck_assert_uint_eq(found.bytes, 10);
-	ck_assert_uint_eq(found.peak_bytes, 110);
+	ck_assert_uint_eq(found.bytes, 16);
+	ck_assert_uint_eq(found.peak_bytes, 128);
 	ck_assert_uint_eq(found.blocks, 1);
 	ck_assert_uint_eq(found.handles, 1);
 	work_no_longer();

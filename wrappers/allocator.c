@@ -10,33 +10,33 @@
 #include <errno.h>
 
 #include "reclaim.h"
-#include "reclaim/heap_private.h"
+#include "reclaim/memory_private.h"
 #include "reclaim/place_private.h"
 #include "reclaim/thread_private.h"
 
 void *save_malloc2(size_t size, void *(*alloc)(size_t))
 {
-	return heap_alloc2(task_self(), size, alloc, PLACE);
+	return record_alloc2(task_self(), size, alloc, PLACE);
 }
 
 void *save_calloc2(size_t n, size_t size, void *(*alloc)(size_t, size_t))
 {
-	return heap_calloc2(task_self(), n, size, alloc, PLACE);
+	return record_calloc2(task_self(), n, size, alloc, PLACE);
 }
 
 void *save_realloc2(void *ptr, size_t size, void *(*resize)(void *, size_t))
 {
-	return heap_realloc2(task_self(), ptr, size, resize, PLACE);
+	return record_realloc2(task_self(), ptr, size, resize, PLACE);
 }
 
 void save_free2(void *ptr, void (*give_back)(void *))
 {
-	heap_free2(task_self(), ptr, give_back, PLACE);
+	record_free2(task_self(), ptr, give_back, PLACE);
 }
 
 void set_reclaim_free_function(void (*give_back)(void *))
 {
-	heap_set_free2(give_back);
+	record_set_free2(give_back);
 }
 
 /* It returns nothing, so that a failure can only be told. */

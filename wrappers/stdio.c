@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 #include "reclaim.h"
-#include "reclaim/heap_private.h"
+#include "reclaim/memory_private.h"
 #include "reclaim/task_private.h"
 #include "reclaim/thread_private.h"
 #include "wrappers/child_private.h"
@@ -465,7 +465,7 @@ static int take_text(char **text, char *printed, int len, void *place)
 
 	if (len < 0)
 		return -1;
-	block = heap_alloc(task_self(), (size_t)len + 1, HEAP_ALIGN, place);
+	block = memory_alloc((size_t)len + 1, HEAP_ALIGN, place);
 	if (block) {
 		memcpy(block, printed, (size_t)len + 1);
 		*text = block;

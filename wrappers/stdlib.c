@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "reclaim.h"
-#include "reclaim/heap_private.h"
+#include "reclaim/memory_private.h"
 #include "reclaim/library_private.h"
 #include "reclaim/thread_private.h"
 #include "wrappers/child_private.h"
@@ -16,17 +16,19 @@
 
 void *save_malloc(size_t size)
 {
-	return heap_alloc(task_self(), size, HEAP_ALIGN, PLACE);
+	void *ptr = memory_quick_alloc(size);
+
+	return ptr ? ptr : memory_alloc(size, HEAP_ALIGN, PLACE);
 }
 
 void *save_calloc(size_t n, size_t size)
 {
-	return heap_calloc(task_self(), n, size, PLACE);
+	return memory_calloc(n, size, PLACE);
 }
 
 void *save_realloc(void *ptr, size_t size)
 {
-	return heap_realloc(task_self(), ptr, size, PLACE);
+	return memory_realloc(ptr, size, PLACE);
 }
 
 void *save_reallocarray(void *ptr, size_t n, size_t size)
@@ -37,7 +39,7 @@ void *save_reallocarray(void *ptr, size_t n, size_t size)
 		errno = ENOMEM;
 		return NULL;
 	}
-	return heap_realloc(task_self(), ptr, bytes, PLACE);
+	return memory_realloc(ptr, bytes, PLACE);
 }
 
 static bool is_power_of_two(size_t n)
@@ -51,7 +53,7 @@ void *save_aligned_alloc(size_t align, size_t size)
 		errno = EINVAL;
 		return NULL;
 	}
-	return heap_alloc(task_self(), size, align, PLACE);
+	return memory_alloc(size, align, PLACE);
 }
 
 int save_posix_memalign(void **ptr, size_t align, size_t size)
@@ -61,7 +63,7 @@ int save_posix_memalign(void **ptr, size_t align, size_t size)
 
 	if (!is_power_of_two(align) || align % sizeof(void *) != 0)
 		return EINVAL;
-	block = heap_alloc(task_self(), size, align, PLACE);
+	block = memory_alloc(size, align, PLACE);
 	errno = saved;
 	if (!block)
 		return ENOMEM;
@@ -71,12 +73,13 @@ int save_posix_memalign(void **ptr, size_t align, size_t size)
 
 void save_free(void *ptr)
 {
-	heap_free(task_self(), ptr, PLACE);
+	if (!memory_quick_free(ptr))
+		memory_free(ptr, PLACE);
 }
 
 void save_cfree(void *ptr)
 {
-	heap_free(task_self(), ptr, PLACE);
+	memory_free(ptr, PLACE);
 }
 
 void *plain_malloc(size_t size)

@@ -4,13 +4,13 @@
 #include <string.h>
 
 #include "reclaim.h"
-#include "reclaim/heap_private.h"
+#include "reclaim/memory_private.h"
 #include "reclaim/place_private.h"
 #include "reclaim/thread_private.h"
 
 static char *copy(const char *text, size_t len, void *place)
 {
-	char *block = heap_alloc(task_self(), len + 1, HEAP_ALIGN, place);
+	char *block = memory_alloc(len + 1, HEAP_ALIGN, place);
 
 	if (!block)
 		return NULL;

@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * block - what a pointer is, and freeing it on any path but the quick one
+ */
+#include "config.h"
+
+#include "reclaim/heap_private.h"
+
+#include <sys/mman.h>
+
+/* ---- finding ---- */
+
+static struct thread *owner_of(const struct heap *heap)
+{
+	return atomic_load_explicit(&heap->owner, memory_order_relaxed);
+}
+
+/* No run is known there: the middle of a large block, or nobody's. */
+static void find_in_chunk(struct block *block)
+{
+	struct chunk *chunk = chunk_of(block->ptr);
+	struct run *run;
+
+	if (!chunk) {
+		if (arena_offset(block->ptr) < sizeof(struct arena))
+			block->state = BLOCK_NOT_ONE;
+		return;
+	}
+	run = arena_run(chunk_memory(chunk));
+	if (run->class != RUN_LARGE)
+		return;
+	block->run = run;
+	block->heap = atomic_load(&run->heap);
+	block->start = chunk_memory(chunk);
+	block->size = run->free;
+	block->state = BLOCK_INSIDE;
+}
+
+static uint64_t bit_of(const struct block *block)
+{
+	uint64_t offset = (uint64_t)(block->ptr - run_memory(block->run));
+
+	return (uint64_t)1 << (offset * block->run->reciprocal >>
+			       RECIPROCAL_BITS);
+}
+
+static void find_in_run(struct block *block, const struct thread *self)
+{
+	const struct run *run = block->run;
+	size_t offset = (size_t)(block->ptr - run_memory(run));
+	uint64_t bit;
+
+	block->size = run->size;
+	if (offset >= (size_t)run->count * run->size) {
+		block->state = BLOCK_NOT_ONE;
+		return;
+	}
+	block->start = block->ptr - offset % run->size;
+	bit = bit_of(block);
+	if (offset % run->size)
+		block->state = BLOCK_INSIDE;
+	else if (heap_load(&run->remote) & bit)
+		block->state = BLOCK_FREE;
+	else if (owner_of(block->heap) == self)
+		block->state = run->free & bit ? BLOCK_FREE : BLOCK_LIVE;
+	else
+		block->state = BLOCK_MAY_BE;
+}
+
+void block_find(void *ptr, const struct thread *self, struct block *block)
+{
+	struct run *run = arena_run(ptr);
+
+	*block = (struct block){
+		.state = BLOCK_FREE,
+		.run = run,
+		.heap = atomic_load_explicit(&run->heap, memory_order_relaxed),
+		.ptr = ptr,
+	};
+	if (!block->heap) {
+		find_in_chunk(block);
+	} else if (run->class == RUN_BUMP) {
+		bump_find(run->bump, block);
+	} else if (run->class == RUN_LARGE) {
+		block->start = run_memory(run);
+		block->size = run->free;
+		block->state =
+			block->ptr == block->start ? BLOCK_LIVE : BLOCK_INSIDE;
+	} else {
+		find_in_run(block, self);
+	}
+}
+
+/* ---- freeing ---- */
+
+static void put_large(const struct block *block)
+{
+	struct chunk *chunk = chunk_of(block->ptr);
+
+	lock_take(&heaps);
+	heap_unlink(block->heap, chunk);
+	chunk_forget(chunk);
+	chunk_put(chunk);
+	arena_tick();
+	lock_drop(&heaps);
+}
+
+void block_free(const struct block *block)
+{
+	struct run *run = block->run;
+	uint64_t before = run->free;
+
+	if (run->class == RUN_BUMP) {
+		bump_free(block->heap, run->bump, block->ptr);
+		return;
+	}
+	heap_uncount(block->heap, heap_unit(block->size));
+	if (run->class == RUN_LARGE) {
+		put_large(block);
+		return;
+	}
+	run->free |= bit_of(block);
+	if (!before || run->free == run_all(run))
+		run_changed(block->heap, run, before);
+}
+
+static void publish(struct heap *heap, struct run *run)
+{
+	struct run *first =
+		atomic_load_explicit(&heap->remote, memory_order_relaxed);
+
+	do
+		run->next_remote = first;
+	while (!atomic_compare_exchange_weak_explicit(&heap->remote, &first,
+						      run, memory_order_release,
+						      memory_order_relaxed));
+}
+
+/* Two that free a large block at once: the lock tells who was first. */
+static bool free_large_remote(const struct block *block)
+{
+	struct chunk *chunk;
+
+	lock_take(&heaps);
+	chunk = chunk_of(block->ptr);
+	if (!chunk || arena_run(block->ptr) != block->run) {
+		lock_drop(&heaps);
+		return false;
+	}
+	atomic_fetch_add(&block->heap->remote_large, heap_unit(block->size));
+	atomic_fetch_add(&block->heap->remote_held, heap_unit(block->size));
+	heap_unlink(block->heap, chunk);
+	chunk_forget(chunk);
+	chunk_put(chunk);
+	arena_tick();
+	lock_drop(&heaps);
+	return true;
+}
+
+bool block_free_remote(const struct block *block)
+{
+	struct run *run = block->run;
+	uint64_t bit = 1, before;
+
+	if (run->class == RUN_LARGE)
+		return free_large_remote(block);
+	if (run->class == RUN_BUMP) {
+		if (!bump_free_remote(run->bump, block->ptr))
+			return false;
+	} else {
+		bit = bit_of(block);
+	}
+	before = atomic_fetch_or_explicit(&run->remote, bit,
+					  memory_order_acq_rel);
+	if (run->class != RUN_BUMP && before & bit)
+		return false;
+	atomic_fetch_add_explicit(&block->heap->remote_held,
+				  heap_unit(block->size), memory_order_relaxed);
+	if (!before)
+		publish(block->heap, run);
+	return true;
+}
+
+/* ---- what others freed ---- */
+
+static uint64_t fold_run(struct heap *heap, struct run *run)
+{
+	uint64_t before = run->free, bits, twice;
+
+	/* One that was freed twice may have gone with its run. */
+	if (atomic_load_explicit(&run->heap, memory_order_relaxed) != heap)
+		return 0;
+	bits = atomic_exchange_explicit(&run->remote, 0, memory_order_acquire);
+	if (run->class == RUN_BUMP)
+		return bump_fold(run->bump);
+	twice = bits & before;
+	if (twice) {
+		atomic_fetch_sub(&heap->remote_held,
+				 heap_unit(run->size) *
+					 (uint64_t)__builtin_popcountll(twice));
+		heap->freed_twice = run_memory(run) +
+				    (size_t)__builtin_ctzll(twice) * run->size;
+	}
+	run->free = before | bits;
+	if (run->free != before && (!before || run->free == run_all(run)))
+		run_changed(heap, run, before);
+	return heap_unit(run->size) *
+	       (uint64_t)__builtin_popcountll(bits & ~before);
+}
+
+void heap_drain(struct heap *heap)
+{
+	struct run *run, *next;
+	uint64_t units;
+
+	units = atomic_exchange_explicit(&heap->remote_large, 0,
+					 memory_order_relaxed);
+	run = atomic_exchange_explicit(&heap->remote, NULL,
+				       memory_order_acquire);
+	for (; run; run = next) {
+		next = run->next_remote;
+		units += fold_run(heap, run);
+	}
+	heap_uncount(heap, units);
+	atomic_fetch_sub_explicit(&heap->remote_held, units,
+				  memory_order_release);
+}
+
+/* ---- resizing, and moving to another heap ---- */
+
+/* As much as this is given back of a large block that shrinks. */
+#define SHRINK_LEAST ((size_t)64 << 10)
+
+static bool resize_large(const struct block *block, size_t size)
+{
+	struct chunk *chunk = chunk_of(block->ptr);
+	size_t page = (size_t)1 << PAGE_BITS;
+	size_t rounded = (size + 15) & ~(size_t)15;
+	size_t used = (rounded + page - 1) & -page;
+
+	if (size > chunk_size(chunk) || size < CLASS_MOST / 2)
+		return false;
+	heap_uncount(block->heap, heap_unit(block->run->free));
+	heap_count(block->heap, heap_unit(rounded));
+	if (block->run->free > used + SHRINK_LEAST)
+		madvise(block->ptr + used, block->run->free - used,
+			MADV_DONTNEED);
+	block->run->free = rounded;
+	return true;
+}
+
+bool block_resize(const struct block *block, size_t size)
+{
+	struct run *run = block->run;
+
+	if (run->class == RUN_BUMP)
+		return bump_resize(block->heap, run->bump, block->ptr, size);
+	if (run->class == RUN_LARGE)
+		return resize_large(block, size);
+	return size <= run->size && size >= run->size / 2;
+}
+
+bool block_move(const struct block *block, struct heap *to)
+{
+	struct chunk *chunk;
+
+	if (block->run->class != RUN_LARGE)
+		return false;
+	chunk = chunk_of(block->ptr);
+	lock_take(&heaps);
+	heap_unlink(block->heap, chunk);
+	heap_link(to, chunk);
+	atomic_fetch_add(&block->heap->remote_large, heap_unit(block->size));
+	atomic_fetch_add(&block->heap->remote_held, heap_unit(block->size));
+	atomic_store(&block->run->heap, to);
+	lock_drop(&heaps);
+	heap_count(to, heap_unit(block->size));
+	return true;
+}
+
+/* ---- walking ---- */
+
+static void each_in_run(struct run *run, struct block *block,
+			void (*fn)(struct block *, void *arg), void *arg)
+{
+	uint64_t live = run_all(run) & ~(run->free | heap_load(&run->remote));
+
+	block->size = run->size;
+	for (; live; live &= live - 1) {
+		block->ptr = run_memory(run) +
+			     (size_t)__builtin_ctzll(live) * run->size;
+		block->start = block->ptr;
+		fn(block, arg);
+	}
+}
+
+static void each_in_chunk(struct chunk *chunk, struct block *block,
+			  void (*fn)(struct block *, void *arg), void *arg)
+{
+	char *at = chunk_memory(chunk), *end = at + chunk_size(chunk);
+
+	while (at < end) {
+		block->run = arena_run(at);
+		block->ptr = block->start = at;
+		at += block->run->kibs ? (size_t)block->run->kibs << 10 : 1024;
+		if (block->run->class == RUN_LARGE) {
+			block->size = block->run->free;
+			fn(block, arg);
+			return;
+		}
+		if (block->run->class < CLASS_COUNT && block->run->size)
+			each_in_run(block->run, block, fn, arg);
+	}
+}
+
+static void each_in_area(struct bump *bump, struct block *block,
+			 void (*fn)(struct block *, void *arg), void *arg)
+{
+	char *at;
+
+	if (!bump->base)
+		return;
+	block->run = arena_run(bump->base);
+	for (at = bump->base; at < bump->at; at += 16) {
+		block->ptr = at;
+		block->state = BLOCK_FREE;
+		bump_find(bump, block);
+		if (block->state == BLOCK_LIVE)
+			fn(block, arg);
+	}
+}
+
+void heap_each(struct heap *heap, void (*fn)(struct block *, void *arg),
+	       void *arg)
+{
+	struct block block = {.heap = heap, .state = BLOCK_LIVE};
+	struct chunk *chunk;
+
+	each_in_area(&heap->nursery, &block, fn, arg);
+	if (heap->second)
+		each_in_area(&heap->second->bump, &block, fn, arg);
+	lock_take(&heaps);
+	block.state = BLOCK_LIVE;
+	for (chunk = heap->chunks; chunk; chunk = chunk->next)
+		each_in_chunk(chunk, &block, fn, arg);
+	lock_drop(&heaps);
+}

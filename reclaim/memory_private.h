@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * memory - the memory of one task
+ *
+ * Everything that is allocated in a task belongs to it, and goes with it as a
+ * whole: the heaps that its threads have in it, one each, and beside them
+ * what is remembered block by block.  This header is all that the rest of the
+ * library knows of memory.
+ *
+ * Who may free: the owner, and tasks above or below it; a stranger is told
+ * so, and the block stays.  What was freed before, is inside a block, or was
+ * never allocated is told, with both places where they are kept.  A pointer
+ * that may be libc's is passed on to libc.
+ *
+ * Limits: beyond max_bytes ENOMEM.  In a task with one, what it has is counted
+ * as it was asked for; in others as blocks are, up to a quarter larger.
+ * Threads: any, at any time, for the calling thread's current task.  `place`
+ * is where it was called from.
+ * Errors: NULL or -1 with errno, and nothing has changed.
+ */
+#ifndef MEMORY_PRIVATE_H
+#define MEMORY_PRIVATE_H
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "reclaim/heap_private.h"
+#include "reclaim/record_private.h"
+#include "reclaim/thread_private.h"
+
+struct memory {
+	_Atomic(struct heap *) heaps;
+	struct records records;
+	size_t max_bytes; /* 0: no limit */
+	/* Where there is one: what was asked for. */
+	_Atomic size_t charged, peak_charged;
+};
+
+/* RECLAIM_MALLOC, from the environment or as the tools have it. */
+void memory_start(void);
+
+/* ---- the quick path; what it cannot do the functions below it can ---- */
+
+static inline void *memory_quick_alloc(size_t size)
+{
+	struct heap *heap = thread_of_caller.heap;
+
+	return heap && size <= QUICK_MOST ? heap_take(heap, size) : NULL;
+}
+
+static inline bool memory_quick_free(void *ptr)
+{
+	struct heap *heap = thread_of_caller.heap;
+
+	return heap && heap_put(heap, ptr);
+}
+
+void *memory_alloc(size_t size, size_t align, void *place);
+void *memory_calloc(size_t n, size_t size, void *place);
+void *memory_realloc(void *ptr, size_t size, void *place);
+void memory_free(void *ptr, void *place);
+
+/* ---- limits ---- */
+
+static inline void memory_charge_anyway(struct memory *memory, size_t size)
+{
+	if (memory->max_bytes)
+		atomic_fetch_add(&memory->charged, size);
+}
+
+static inline void memory_uncharge(struct memory *memory, size_t size)
+{
+	if (memory->max_bytes)
+		atomic_fetch_sub(&memory->charged, size);
+}
+
+static inline void memory_remember(struct memory *memory, size_t charged)
+{
+	size_t peak = atomic_load(&memory->peak_charged);
+
+	while (charged > peak && !atomic_compare_exchange_weak(
+					 &memory->peak_charged, &peak, charged))
+		;
+}
+
+/* Whether so much may be added; then it is. */
+static inline bool memory_charge(struct memory *memory, size_t size)
+{
+	size_t charged;
+
+	if (!memory->max_bytes)
+		return true;
+	charged = atomic_load(&memory->charged);
+	do {
+		if (charged > memory->max_bytes ||
+		    size > memory->max_bytes - charged) {
+			errno = ENOMEM;
+			return false;
+		}
+	} while (!atomic_compare_exchange_weak(&memory->charged, &charged,
+					       charged + size));
+	memory_remember(memory, charged + size);
+	return true;
+}
+
+/* ---- whose ---- */
+
+/*
+ * Whether what has no record may be a block of an allocator that the caller
+ * names.  If not, says so.
+ */
+bool memory_may_be_callers(void *ptr, const char *did, void *place);
+
+/* With the tables locked.  EPERM for a stranger's, EINVAL for no block. */
+void *memory_give(void *ptr, struct task *to);
+
+/* ---- all of a task's ---- */
+
+/* Release it.  The caller works for the task, and nobody else uses it. */
+void memory_end(struct task *task);
+
+/* A heap of the calling thread's is let go, or may be used as it is. */
+void memory_leave(struct heap **heap);
+void memory_seat(struct thread *self);
+
+void memory_figures(struct memory *memory, struct heap_figures *figures);
+void memory_report(struct task *task, FILE *to);
+
+/* Around fork; and in the child, for each task. */
+void memory_lock(void);
+void memory_unlock(void);
+void memory_forked(struct memory *memory);
+
+#endif

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * run - equal blocks side by side, and which of them are free
+ *
+ * A run is some KiB of a chunk, cut into at most 64 blocks of one size, and
+ * described by 64 bytes elsewhere.  A bit for each block is all that tracks
+ * it.  Where a block is in its run, and that a pointer is the beginning of
+ * one, is told by one multiplication with the reciprocal of the size.
+ *
+ * What is not a run of blocks is described in the same way: a bump area, a
+ * large block that has its chunk to itself, and KiBs that are nobody's.
+ * Their reciprocal is 0, which looks to the quick path like a pointer into a
+ * block, and is left to the slow one.
+ *
+ * The runs of a heap of one size are the current one, from which blocks are
+ * taken; those with some blocks free, first in, first out; and full ones,
+ * which nothing lists.  A run whose blocks are all free is merged with free
+ * neighbours, and becomes a run of any size, or goes with its chunk.
+ *
+ * Threads: all but `remote` is for the thread that has the heap.
+ */
+#ifndef RUN_PRIVATE_H
+#define RUN_PRIVATE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct bump;
+struct chunk;
+struct heap;
+
+/*
+ * Sizes: steps of 16 to 128, then four to a doubling, so that a block is at
+ * most a fifth larger than what was asked for.
+ */
+#define CLASS_COUNT 36
+#define CLASS_MOST  16384 /* bytes */
+
+enum { RUN_BUMP = CLASS_COUNT, RUN_LARGE, RUN_EMPTY };
+
+struct run {
+	uint64_t free;		 /* blocks; of a large one, its bytes */
+	_Atomic uint64_t remote; /* blocks that other threads freed */
+	_Atomic(struct heap *) heap;
+	union {
+		struct run *next; /* in one of the heap's lists */
+		struct bump *bump;
+	};
+	struct run *prev;
+	struct run *next_remote; /* of those that others freed in */
+	uint64_t reciprocal;
+	uint16_t size; /* bytes */
+	uint16_t kib;  /* where it begins in its arena */
+	uint16_t kibs;
+	uint8_t class;
+	uint8_t count; /* blocks */
+};
+
+_Static_assert(sizeof(struct run) == 64, "a run is described by a cache line");
+
+/*
+ * With 40 bits behind the point the number of a block is exact, and what is
+ * behind the point is below the reciprocal at the beginning of a block only,
+ * for up to 64 blocks of 128 KiB.
+ */
+#define RECIPROCAL_BITS 40
+#define RECIPROCAL_REST (((uint64_t)1 << RECIPROCAL_BITS) - 1)
+
+/* All blocks of a run. */
+static inline uint64_t run_all(const struct run *run)
+{
+	return ~(uint64_t)0 >> (64 - run->count);
+}
+
+extern const uint16_t class_size[CLASS_COUNT];
+extern const uint8_t class_of_granules[65]; /* of 16 bytes: to 1 KiB */
+
+static inline unsigned class_of(size_t size)
+{
+	unsigned doubling;
+
+	if (size <= 1024)
+		return class_of_granules[(size + 15) / 16];
+	doubling = 63 - (unsigned)__builtin_clzll((uint64_t)size - 1);
+	return (doubling - 7) * 4 + 4 +
+	       (unsigned)((size - 1) >> (doubling - 2));
+}
+
+/* Lists of runs, oldest first. */
+struct runs {
+	struct run *first, *last;
+};
+
+/* Lengths of free runs: a list for each doubling from 1 KiB to 1 MiB. */
+#define RUN_LENGTHS 11
+
+/* What a heap needs when it has outgrown its first chunks. */
+struct classes {
+	struct run *current[CLASS_COUNT];
+	struct runs partial[CLASS_COUNT];
+	struct runs empty[RUN_LENGTHS];
+	unsigned lengths; /* a bit for each list of those that has some */
+	unsigned order;	  /* of the next chunk */
+	size_t kibs;	  /* of its chunks */
+	unsigned refills;
+};
+
+/* The only run of a chunk, a bump area or a large block; or none at all. */
+struct run *chunk_describe(struct chunk *chunk, struct heap *heap,
+			   unsigned class);
+void chunk_forget(struct chunk *chunk);
+
+extern struct run *const no_current[CLASS_COUNT]; /* runs without a block */
+
+void classes_reset(struct classes *classes);
+
+/* A run of a class with free blocks, made the current one; NULL, ENOMEM. */
+struct run *run_refill(struct heap *heap, unsigned class);
+
+/* `run`, whose free blocks were `before`, has more now. */
+void run_changed(struct heap *heap, struct run *run, uint64_t before);
+
+#endif

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * tools - what Valgrind and the address sanitizer are told of a heap
+ *
+ * Either knows libc's malloc, and is content with RECLAIM_MALLOC=system.  For
+ * the heap proper (RECLAIM_MALLOC=heap) they are told what is a block, and
+ * what is closed to the program.
+ */
+#ifndef TOOLS_PRIVATE_H
+#define TOOLS_PRIVATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#ifdef HAVE_VALGRIND_MEMCHECK_H
+#include <valgrind/memcheck.h>
+#else
+#define RUNNING_ON_VALGRIND				   0
+#define VALGRIND_MAKE_MEM_DEFINED(ptr, size)		   ((void)0)
+#define VALGRIND_MAKE_MEM_NOACCESS(ptr, size)		   ((void)0)
+#define VALGRIND_MALLOCLIKE_BLOCK(ptr, size, zone, zeroed) ((void)0)
+#define VALGRIND_FREELIKE_BLOCK(ptr, zone)		   ((void)0)
+#endif
+
+/* There if anything in the process was built with the sanitizer. */
+void __asan_poison_memory_region(const volatile void *ptr, size_t size)
+	__attribute__((weak));
+void __asan_unpoison_memory_region(const volatile void *ptr, size_t size)
+	__attribute__((weak));
+
+/* Whether there is one, and heaps are used all the same. */
+extern bool tools_told;
+
+static inline bool tools_here(void)
+{
+	return RUNNING_ON_VALGRIND || __asan_poison_memory_region;
+}
+
+/* Not for the program, from here on. */
+static inline void tools_close(void *ptr, size_t size)
+{
+	if (!tools_told)
+		return;
+	VALGRIND_MAKE_MEM_NOACCESS(ptr, size);
+	if (__asan_poison_memory_region)
+		__asan_poison_memory_region(ptr, size);
+}
+
+/* For the library itself to look at. */
+static inline void tools_open(void *ptr, size_t size)
+{
+	if (!tools_told)
+		return;
+	VALGRIND_MAKE_MEM_DEFINED(ptr, size);
+	if (__asan_unpoison_memory_region)
+		__asan_unpoison_memory_region(ptr, size);
+}
+
+static inline void tools_allocated(void *ptr, size_t size, bool zeroed)
+{
+	if (!tools_told)
+		return;
+	VALGRIND_MALLOCLIKE_BLOCK(ptr, size, 0, zeroed);
+	if (__asan_unpoison_memory_region)
+		__asan_unpoison_memory_region(ptr, size);
+}
+
+static inline void tools_freed(void *ptr, size_t size)
+{
+	if (!tools_told)
+		return;
+	VALGRIND_FREELIKE_BLOCK(ptr, 0);
+	if (__asan_poison_memory_region)
+		__asan_poison_memory_region(ptr, size);
+}
+
+#endif
