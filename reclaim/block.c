@@ -190,7 +190,7 @@ static uint64_t fold_run(struct heap *heap, struct run *run)
 	/* One that was freed twice may have gone with its run. */
 	if (atomic_load_explicit(&run->heap, memory_order_relaxed) != heap)
 		return 0;
-	bits = atomic_exchange_explicit(&run->remote, 0, memory_order_acquire);
+	bits = atomic_exchange_explicit(&run->remote, 0, memory_order_acq_rel);
 	if (run->class == RUN_BUMP)
 		return bump_fold(run->bump);
 	twice = bits & before;

@@ -59,7 +59,7 @@ void memory_start(void)
 			    "RECLAIM_MALLOC=%s is neither \"heap\" nor "
 			    "\"system\": ignored",
 			    wanted);
-	tools_told = !system_only && tools_here();
+	tools_told = !system_only && tools_listen();
 	if (tools_told || place_kept)
 		label_size = sizeof(struct label);
 }

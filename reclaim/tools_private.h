@@ -16,7 +16,7 @@
 #include <valgrind/memcheck.h>
 #else
 #define RUNNING_ON_VALGRIND				   0
-#define VALGRIND_MAKE_MEM_DEFINED(ptr, size)		   ((void)0)
+#define VALGRIND_MAKE_MEM_DEFINED(ptr, size)		   0
 #define VALGRIND_MAKE_MEM_NOACCESS(ptr, size)		   ((void)0)
 #define VALGRIND_MALLOCLIKE_BLOCK(ptr, size, zone, zeroed) ((void)0)
 #define VALGRIND_FREELIKE_BLOCK(ptr, zone)		   ((void)0)
@@ -34,6 +34,15 @@ extern bool tools_told;
 static inline bool tools_here(void)
 {
 	return RUNNING_ON_VALGRIND || __asan_poison_memory_region;
+}
+
+/* Of Valgrind's tools memcheck alone answers. */
+static inline bool tools_listen(void)
+{
+	static char any;
+
+	return VALGRIND_MAKE_MEM_DEFINED(&any, 1) != 0 ||
+	       __asan_poison_memory_region;
 }
 
 /* Not for the program, from here on. */
