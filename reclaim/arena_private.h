@@ -54,8 +54,8 @@ struct chunk {
 };
 
 struct arena {
+	struct run runs[ARENA_KIB];	/* a chunk's are where its KiBs are */
 	uint16_t run_of_kib[ARENA_KIB]; /* 0: none that is live */
-	struct run runs[ARENA_KIB];	/* of a chunk: where its KiBs are */
 	struct chunk chunks[ARENA_PAGES];
 	uint8_t order_of_page[ARENA_PAGES]; /* of chunks in use */
 	struct arena *next;
@@ -94,9 +94,11 @@ static inline size_t arena_offset(const void *ptr)
 static inline struct run *arena_run(const void *ptr)
 {
 	struct arena *arena = arena_of(ptr);
-	uint16_t *of = &arena->run_of_kib[arena_offset(ptr) >> 10];
+	size_t kib = arena_offset(ptr) >> 10;
+	size_t number =
+		__atomic_load_n(&arena->run_of_kib[kib], __ATOMIC_RELAXED);
 
-	return &arena->runs[__atomic_load_n(of, __ATOMIC_RELAXED)];
+	return arena->runs + number;
 }
 
 static inline char *run_memory(const struct run *run)

@@ -30,7 +30,7 @@ static void find_in_chunk(struct block *block)
 	if (run->class != RUN_LARGE)
 		return;
 	block->run = run;
-	block->heap = atomic_load(&run->heap);
+	block->heap = run_heap(run);
 	block->start = chunk_memory(chunk);
 	block->size = run->free;
 	block->state = BLOCK_INSIDE;
@@ -40,8 +40,7 @@ static uint64_t bit_of(const struct block *block)
 {
 	uint64_t offset = (uint64_t)(block->ptr - run_memory(block->run));
 
-	return (uint64_t)1 << (offset * block->run->reciprocal >>
-			       RECIPROCAL_BITS);
+	return (uint64_t)1 << (offset * block->run->reciprocal >> 32);
 }
 
 static void find_in_run(struct block *block, const struct thread *self)
@@ -74,7 +73,7 @@ void block_find(void *ptr, const struct thread *self, struct block *block)
 	*block = (struct block){
 		.state = BLOCK_FREE,
 		.run = run,
-		.heap = atomic_load_explicit(&run->heap, memory_order_relaxed),
+		.heap = run_heap(run),
 		.ptr = ptr,
 	};
 	if (!block->heap) {
@@ -108,7 +107,6 @@ static void put_large(const struct block *block)
 void block_free(const struct block *block)
 {
 	struct run *run = block->run;
-	uint64_t before = run->free;
 
 	if (run->class == RUN_BUMP) {
 		bump_free(block->heap, run->bump, block->ptr);
@@ -119,9 +117,22 @@ void block_free(const struct block *block)
 		put_large(block);
 		return;
 	}
-	run->free |= bit_of(block);
-	if (!before || run->free == run_all(run))
-		run_changed(block->heap, run, before);
+	run_free(block->heap, run, bit_of(block));
+}
+
+bool heap_put_here(struct heap *heap, void *ptr)
+{
+	struct thread *self =
+		atomic_load_explicit(&heap->owner, memory_order_relaxed);
+	struct block block;
+
+	if (!arena_has(ptr) || run_heap(arena_run(ptr)) != heap)
+		return false;
+	block_find(ptr, self, &block);
+	if (block.state != BLOCK_LIVE)
+		return false;
+	block_free(&block);
+	return true;
 }
 
 static void publish(struct heap *heap, struct run *run)
@@ -188,7 +199,7 @@ static uint64_t fold_run(struct heap *heap, struct run *run)
 	uint64_t before = run->free, bits, twice;
 
 	/* One that was freed twice may have gone with its run. */
-	if (atomic_load_explicit(&run->heap, memory_order_relaxed) != heap)
+	if (run_heap(run) != heap)
 		return 0;
 	bits = atomic_exchange_explicit(&run->remote, 0, memory_order_acq_rel);
 	if (run->class == RUN_BUMP)
@@ -201,9 +212,8 @@ static uint64_t fold_run(struct heap *heap, struct run *run)
 		heap->freed_twice = run_memory(run) +
 				    (size_t)__builtin_ctzll(twice) * run->size;
 	}
-	run->free = before | bits;
-	if (run->free != before && (!before || run->free == run_all(run)))
-		run_changed(heap, run, before);
+	if (bits & ~before)
+		run_free(heap, run, bits);
 	return heap_unit(run->size) *
 	       (uint64_t)__builtin_popcountll(bits & ~before);
 }
@@ -283,7 +293,7 @@ bool block_move(const struct block *block, struct heap *to)
 static void each_in_run(struct run *run, struct block *block,
 			void (*fn)(struct block *, void *arg), void *arg)
 {
-	uint64_t live = run_all(run) & ~(run->free | heap_load(&run->remote));
+	uint64_t live = ~(run->free | heap_load(&run->remote));
 
 	block->size = run->size;
 	for (; live; live &= live - 1) {

@@ -19,6 +19,13 @@ static uint8_t tag_at(const struct bump *bump, size_t granule)
 
 /* ---- areas ---- */
 
+static void set_end(struct bump *bump, char *at)
+{
+	bump->left += (size_t)(bump->at - at);
+	bump->at = at;
+	bump->last = NULL;
+}
+
 static struct run *run_of_area(const struct bump *bump)
 {
 	return arena_run(bump->base);
@@ -35,7 +42,7 @@ bool bump_open(struct heap *heap, struct bump *bump, unsigned order)
 		return false;
 	chunk_describe(chunk, heap, RUN_BUMP)->bump = bump;
 	bump->base = bump->at = chunk_memory(chunk);
-	bump->end = bump->base + chunk_size(chunk);
+	bump->left = chunk_size(chunk);
 	return true;
 }
 
@@ -48,7 +55,8 @@ void bump_close(struct bump *bump)
 	chunk = chunk_of(bump->base);
 	chunk_forget(chunk);
 	chunk_put(chunk);
-	bump->base = bump->at = bump->end = NULL;
+	bump->base = bump->at = NULL;
+	bump->left = 0;
 }
 
 void bump_reset(struct bump *bump)
@@ -56,8 +64,8 @@ void bump_reset(struct bump *bump)
 	if (!bump->base)
 		return;
 	memset(bump->tags, 0, (size_t)(bump->at - bump->base) / 16);
-	bump->at = bump->base;
-	bump->last = NULL;
+	set_end(bump, bump->base);
+	bump->holes = false;
 	atomic_store_explicit(&run_of_area(bump)->remote, 0,
 			      memory_order_relaxed);
 }
@@ -84,6 +92,9 @@ static bool retract(struct bump *bump)
 	size_t granule = (size_t)(bump->at - bump->base) / 16, top = granule;
 	uint8_t tag;
 
+	if (!bump->holes)
+		return false;
+	bump->holes = false;
 	while (granule > 0) {
 		tag = tag_at(bump, --granule);
 		if (tag == 0)
@@ -95,8 +106,7 @@ static bool retract(struct bump *bump)
 	}
 	if (bump->base + top * 16 == bump->at)
 		return false;
-	bump->at = bump->base + top * 16;
-	bump->last = NULL;
+	set_end(bump, bump->base + top * 16);
 	return true;
 }
 
@@ -144,6 +154,7 @@ void bump_free(struct heap *heap, struct bump *bump, char *ptr)
 
 	heap_uncount(heap, heap_unit(size));
 	__atomic_store_n(tag, *tag | TAG_FREE, __ATOMIC_RELAXED);
+	bump->holes = true;
 	if (ptr + size == bump->at)
 		retract(bump);
 }
@@ -154,13 +165,13 @@ bool bump_resize(struct heap *heap, struct bump *bump, char *ptr, size_t size)
 	size_t before = (size_t)*tag * 16;
 
 	if (ptr + before != bump->at || size > QUICK_MOST ||
-	    size > (size_t)(bump->end - ptr))
+	    size >= before + bump->left)
 		return size <= before && size >= before / 2;
 	size = (size + 15 + !size) & ~(size_t)15;
 	heap_uncount(heap, heap_unit(before));
 	heap_count(heap, heap_unit(size));
 	*tag = (uint8_t)(size / 16);
-	bump->at = ptr + size;
+	set_end(bump, ptr + size);
 	return true;
 }
 
@@ -190,6 +201,7 @@ uint64_t bump_fold(struct bump *bump)
 		__atomic_store_n(&bump->tags[granule], tag | TAG_FREE,
 				 __ATOMIC_RELAXED);
 	}
+	bump->holes = true;
 	retract(bump);
 	return units;
 }

@@ -243,19 +243,19 @@ static bool has_classes(struct heap *heap)
 static void *alloc_in_run(struct heap *heap, unsigned class)
 {
 	struct run *run;
-	uint64_t free;
+	unsigned number;
 
 	if (!has_classes(heap))
 		return NULL;
 	run = heap->current[class];
-	if (!run->free)
+	if ((unsigned)__builtin_ctzll(run->free) >= run->count)
 		run = run_refill(heap, class);
 	if (!run)
 		return NULL;
-	free = run->free;
-	run->free = free & (free - 1);
+	number = (unsigned)__builtin_ctzll(run->free);
+	run->free &= run->free - 1;
 	heap_count(heap, heap_unit(run->size));
-	return run_memory(run) + (size_t)__builtin_ctzll(free) * run->size;
+	return run_memory(run) + (size_t)number * run->size;
 }
 
 void *heap_alloc(struct heap *heap, size_t size, size_t align, size_t room)

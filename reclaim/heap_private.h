@@ -36,8 +36,10 @@ struct thread;
  * bytes is its length in such, and whether it is free.
  */
 struct bump {
-	char *at, *end; /* what is left */
-	char *last;	/* the block right before, if it is known */
+	char *at;    /* from here on ... */
+	size_t left; /* ... so much is */
+	char *last;  /* the block right before, if it is known */
+	bool holes;  /* a block was freed: there may be more to use */
 	char *base;
 	uint8_t *tags;
 };
@@ -113,71 +115,86 @@ static inline void heap_uncount(struct heap *heap, uint64_t units)
 	heap_store(&heap->held, held - units);
 }
 
+/* The next block of a bump area with room for it. */
+static inline void *heap_take_next(struct heap *heap, struct bump *bump,
+				   size_t size)
+{
+	size_t bytes = (size + 15 + !size) & ~(size_t)15;
+	char *ptr = bump->at;
+
+	bump->tags[(size_t)(ptr - bump->base) / 16] = (uint8_t)(bytes / 16);
+	bump->last = ptr;
+	bump->at = ptr + bytes;
+	bump->left -= bytes;
+	heap_count(heap, heap_unit(bytes));
+	return ptr;
+}
+
 /* A block of at most QUICK_MOST bytes, or NULL: ask heap_alloc. */
 static inline void *heap_take(struct heap *heap, size_t size)
 {
-	size_t bytes = (size + 15 + !size) & ~(size_t)15;
 	struct bump *bump = heap->bump;
-	char *ptr = bump->at;
 	struct run *run;
-	uint64_t free;
+	unsigned number;
 
-	if (bytes <= (size_t)(bump->end - ptr)) {
-		bump->tags[(size_t)(ptr - bump->base) / 16] =
-			(uint8_t)(bytes / 16);
-		bump->last = ptr;
-		bump->at = ptr + bytes;
-		heap_count(heap, heap_unit(bytes));
-		return ptr;
-	}
-	run = heap->current[class_of_granules[bytes / 16]];
-	free = run->free;
-	if (__builtin_expect(!free, 0))
+	if (size < bump->left)
+		return heap_take_next(heap, bump, size);
+	run = heap->current[class_of_granules[(size + 15) / 16]];
+	number = (unsigned)__builtin_ctzll(run->free);
+	if (__builtin_expect(number >= run->count, 0))
 		return NULL;
-	run->free = free & (free - 1);
+	run->free &= run->free - 1;
 	heap_count(heap, heap_unit(run->size));
-	return (char *)arena_of(run) + ((size_t)run->kib << 10) +
-	       (size_t)__builtin_ctzll(free) * run->size;
+	return run_memory(run) + (size_t)number * run->size;
 }
 
-/* Whether ptr was a live block of this heap's, and now is free. */
+/* The same for the block at the end of the bump area. */
+static inline bool heap_put_last(struct heap *heap, struct bump *bump)
+{
+	uint8_t *tag = &bump->tags[(size_t)(bump->last - bump->base) / 16];
+	size_t bytes = (size_t)(bump->at - bump->last);
+
+	if (*tag != bytes / 16)
+		return false;
+	*tag = 0;
+	bump->at = bump->last;
+	bump->left += bytes;
+	bump->last = NULL;
+	bump->holes = true;
+	heap_uncount(heap, heap_unit(bytes));
+	return true;
+}
+
+/*
+ * Whether ptr was a live block of this heap's, and now is free.  What is no
+ * block has a rest, or a bit that is set.
+ */
 static inline bool heap_put(struct heap *heap, void *ptr)
 {
 	struct bump *bump = heap->bump;
 	uint64_t product, bit, free;
 	struct run *run;
-	size_t number;
 
-	if (ptr == bump->last && ptr) {
-		uint8_t *tag =
-			&bump->tags[(size_t)(bump->last - bump->base) / 16];
-		size_t bytes = (size_t)(bump->at - bump->last);
-
-		if (*tag != bytes / 16)
-			return false;
-		*tag = 0;
-		bump->at = bump->last;
-		bump->last = NULL;
-		heap_uncount(heap, heap_unit(bytes));
-		return true;
-	}
-	if (!arena_has(ptr))
+	if (ptr == bump->last && ptr)
+		return heap_put_last(heap, bump);
+	if (__builtin_expect(!arena_has(ptr), 0))
 		return false;
 	run = arena_run(ptr);
-	if (atomic_load_explicit(&run->heap, memory_order_relaxed) != heap)
+	if (__builtin_expect(atomic_load_explicit(&run->heap,
+						  memory_order_relaxed) != heap,
+			     0))
 		return false;
 	product = (arena_offset(ptr) - ((size_t)run->kib << 10)) *
 		  run->reciprocal;
-	number = product >> RECIPROCAL_BITS;
 	free = run->free;
-	bit = (uint64_t)1 << (number & 63);
-	if ((product & RECIPROCAL_REST) >= run->reciprocal ||
-	    number >= run->count || (free & bit))
+	bit = (uint64_t)1 << (product >> 32);
+	if (__builtin_expect(
+		    (uint32_t)product >= run->reciprocal || (free & bit), 0))
 		return false;
 	heap_uncount(heap, heap_unit(run->size));
 	run->free = free | bit;
-	if (__builtin_expect(!free || (free | bit) == run_all(run), 0))
-		run_changed(heap, run, free);
+	if (__builtin_expect(run_is_empty(run), 0))
+		run_emptied(heap, run);
 	return true;
 }
 
@@ -213,6 +230,9 @@ struct block {
 
 /* What a pointer is to `self`. */
 void block_find(void *ptr, const struct thread *self, struct block *block);
+
+/* By the owner, for what heap_put left: whether it was a live block here. */
+bool heap_put_here(struct heap *heap, void *ptr);
 
 /*
  * Free a block that was found to be live, or may be.  By others than the

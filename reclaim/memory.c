@@ -475,7 +475,7 @@ void memory_free(void *ptr, void *place)
 	struct held held;
 	bool freed;
 
-	if (!ptr)
+	if (!ptr || (self->heap && heap_put_here(self->heap, ptr)))
 		return;
 	if (!arena_has(ptr)) {
 		if (may_be_libcs(ptr, "free", place))

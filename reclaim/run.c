@@ -27,7 +27,7 @@ const uint8_t class_of_granules[65] = {
 	TIMES8(17), TIMES8(18), TIMES8(19),
 };
 
-static struct run no_run = {.class = RUN_EMPTY};
+static struct run no_run = {.free = ~(uint64_t)0, .class = RUN_EMPTY};
 struct run *const no_current[CLASS_COUNT] = {
 	[0 ... CLASS_COUNT - 1] = &no_run,
 };
@@ -79,16 +79,24 @@ static void unlist_empty(struct classes *classes, struct run *run)
 		classes->lengths &= ~(1u << length);
 }
 
-/* ---- descriptions: a chunk has as many as it has KiBs ---- */
+/*
+ * ---- descriptions: a chunk has as many as it has KiBs ----
+ *
+ * They begin elsewhere in each, so that those of many chunks, of which few are
+ * in use, do not share few lines of the cache.
+ */
+#define COLOUR(first_kib) (((first_kib) >> 10) * 48)
 
 static struct run *describe(struct chunk *chunk)
 {
 	struct arena *arena = arena_of(chunk);
+	size_t first = chunk_first_kib(chunk), kibs = chunk_size(chunk) >> 10;
 	struct run *run;
 
 	if (!chunk->spare)
-		return &arena->runs[chunk_first_kib(chunk) +
-				    chunk->described++];
+		return &arena->runs[first +
+				    ((COLOUR(first) + chunk->described++) &
+				     (kibs - 1))];
 	run = &arena->runs[chunk->spare];
 	chunk->spare = run->kib;
 	return run;
@@ -231,7 +239,7 @@ static void retire(struct heap *heap, struct run *run)
 #define LAST_ORDER  8
 
 /*
- * A run is the longer the more the heap has, to 64 blocks or 64 KiB: a small
+ * A run is the longer the more the heap has, to 63 blocks or 64 KiB: a small
  * heap of many sizes does not lose most of its memory to runs begun.
  */
 #define LONGEST_KIBS 64
@@ -240,7 +248,8 @@ static void retire(struct heap *heap, struct run *run)
 static size_t wanted_kibs(const struct heap *heap, unsigned class)
 {
 	size_t size = class_size[class];
-	size_t most = size / 16, least = (2 * size + 1023) / 1024;
+	size_t most = (RUN_BLOCKS * size + 1023) / 1024,
+	       least = (2 * size + 1023) / 1024;
 	size_t kibs = heap->classes->kibs / PART_OF_HEAP;
 
 	if (most > LONGEST_KIBS)
@@ -324,11 +333,9 @@ static void fill(struct heap *heap, struct run *run, unsigned class)
 
 	run->class = (uint8_t) class;
 	run->size = (uint16_t)size;
-	run->count = (uint8_t)(count < 64 ? count : 64);
-	run->reciprocal = ((uint64_t)1 << RECIPROCAL_BITS) / size;
-	if (run->reciprocal * size <= RECIPROCAL_REST)
-		run->reciprocal++;
-	run->free = run_all(run);
+	run->count = (uint8_t)(count < RUN_BLOCKS ? count : RUN_BLOCKS);
+	run->reciprocal = run_reciprocal(size);
+	run->free = ~(uint64_t)0;
 	atomic_store_explicit(&run->remote, 0, memory_order_relaxed);
 	atomic_store_explicit(&run->heap, heap, memory_order_relaxed);
 	map_run(run);
@@ -359,7 +366,7 @@ static void trim(struct heap *heap)
 
 	for (class = 0; class < CLASS_COUNT; class ++) {
 		run = classes->current[class];
-		if (run == &no_run || run->free != run_all(run))
+		if (run == &no_run || !run_is_empty(run))
 			continue;
 		classes->current[class] = &no_run;
 		retire(heap, run);
@@ -383,6 +390,23 @@ static void look_at_clock(struct heap *heap)
 		trim(heap);
 }
 
+static void mark_full(struct run *run, struct heap *heap)
+{
+	if (run != &no_run)
+		atomic_store_explicit(&run->heap,
+				      (void *)((uintptr_t)heap | RUN_FULL),
+				      memory_order_relaxed);
+}
+
+static bool unmark_full(struct run *run, struct heap *heap)
+{
+	bool full =
+		atomic_load_explicit(&run->heap, memory_order_relaxed) != heap;
+
+	atomic_store_explicit(&run->heap, heap, memory_order_relaxed);
+	return full;
+}
+
 struct run *run_refill(struct heap *heap, unsigned class)
 {
 	struct classes *classes = heap->classes;
@@ -395,25 +419,30 @@ struct run *run_refill(struct heap *heap, unsigned class)
 		remove_run(&classes->partial[class], run);
 	else
 		run = make_run(heap, class);
-	if (run)
+	if (run) {
+		mark_full(classes->current[class], heap);
 		classes->current[class] = run;
+	}
 	return run;
 }
 
-void run_changed(struct heap *heap, struct run *run, uint64_t before)
+void run_emptied(struct heap *heap, struct run *run)
 {
 	struct classes *classes = heap->classes;
-	struct runs *partial = &classes->partial[run->class];
 
 	if (run == classes->current[run->class])
 		return;
-	if (run->free == run_all(run)) {
-		if (before)
-			remove_run(partial, run);
-		retire(heap, run);
-	} else if (!before) {
-		append(partial, run);
-	}
+	remove_run(&classes->partial[run->class], run);
+	retire(heap, run);
+}
+
+void run_free(struct heap *heap, struct run *run, uint64_t blocks)
+{
+	run->free |= blocks;
+	if (unmark_full(run, heap))
+		append(&heap->classes->partial[run->class], run);
+	if (run_is_empty(run))
+		run_emptied(heap, run);
 }
 
 void classes_reset(struct classes *classes)

@@ -2,7 +2,7 @@
 /*
  * run - equal blocks side by side, and which of them are free
  *
- * A run is some KiB of a chunk, cut into at most 64 blocks of one size, and
+ * A run is some KiB of a chunk, cut into at most 63 blocks of one size, and
  * described by 64 bytes elsewhere.  A bit for each block is all that tracks
  * it.  Where a block is in its run, and that a pointer is the beginning of
  * one, is told by one multiplication with the reciprocal of the size.
@@ -41,7 +41,7 @@ struct heap;
 enum { RUN_BUMP = CLASS_COUNT, RUN_LARGE, RUN_EMPTY };
 
 struct run {
-	uint64_t free;		 /* blocks; of a large one, its bytes */
+	uint64_t free;		 /* see below; of a large block its bytes */
 	_Atomic uint64_t remote; /* blocks that other threads freed */
 	_Atomic(struct heap *) heap;
 	union {
@@ -50,7 +50,7 @@ struct run {
 	};
 	struct run *prev;
 	struct run *next_remote; /* of those that others freed in */
-	uint64_t reciprocal;
+	uint32_t reciprocal;
 	uint16_t size; /* bytes */
 	uint16_t kib;  /* where it begins in its arena */
 	uint16_t kibs;
@@ -61,17 +61,40 @@ struct run {
 _Static_assert(sizeof(struct run) == 64, "a run is described by a cache line");
 
 /*
- * With 40 bits behind the point the number of a block is exact, and what is
- * behind the point is below the reciprocal at the beginning of a block only,
- * for up to 64 blocks of 128 KiB.
+ * The offset of a block times the reciprocal has the block's number before the
+ * point, in the upper half, and behind it less than the reciprocal; any other
+ * offset has more there.  Exact as long as (count + 1) * size <= reciprocal:
+ * 63 blocks of 1 KiB, four of 16 KiB.
  */
-#define RECIPROCAL_BITS 40
-#define RECIPROCAL_REST (((uint64_t)1 << RECIPROCAL_BITS) - 1)
-
-/* All blocks of a run. */
-static inline uint64_t run_all(const struct run *run)
+static inline uint32_t run_reciprocal(size_t size)
 {
-	return ~(uint64_t)0 >> (64 - run->count);
+	return (uint32_t)((((uint64_t)1 << 32) + size - 1) / size);
+}
+
+/*
+ * In `free` the bits beyond the blocks are set, always at least one: nothing
+ * need be known of a run to see that the number of its first free block is no
+ * block's, or that a block of that number is not live, or that all are free.
+ */
+#define RUN_BLOCKS 63
+
+static inline bool run_is_empty(const struct run *run)
+{
+	return run->free == ~(uint64_t)0;
+}
+
+/*
+ * The mark of a full run is on its heap, so that it looks like another's: the
+ * quick path leaves it to the slow one, which lists the run again.
+ */
+#define RUN_FULL ((uintptr_t)1)
+
+static inline struct heap *run_heap(const struct run *run)
+{
+	uintptr_t heap = (uintptr_t)atomic_load_explicit(&run->heap,
+							 memory_order_relaxed);
+
+	return (struct heap *)(heap & ~RUN_FULL);
 }
 
 extern const uint16_t class_size[CLASS_COUNT];
@@ -119,7 +142,10 @@ void classes_reset(struct classes *classes);
 /* A run of a class with free blocks, made the current one; NULL, ENOMEM. */
 struct run *run_refill(struct heap *heap, unsigned class);
 
-/* `run`, whose free blocks were `before`, has more now. */
-void run_changed(struct heap *heap, struct run *run, uint64_t before);
+/* Blocks of a run of the heap's are free from now on. */
+void run_free(struct heap *heap, struct run *run, uint64_t blocks);
+
+/* All of its blocks are free. */
+void run_emptied(struct heap *heap, struct run *run);
 
 #endif
