@@ -335,10 +335,7 @@ int reclaim_wait(reclaim_tid tid, int *status, int timeout_ms)
 	else
 		error = wait_ended(task, status, timeout_ms);
 	lock_drop(&tables);
-	if (!error)
-		return 0;
-	errno = error;
-	return -1;
+	return errno_result(error);
 }
 
 int reclaim_end(reclaim_tid tid, int status)
@@ -367,10 +364,7 @@ int reclaim_end(reclaim_tid tid, int status)
 		}
 	}
 	lock_drop(&tables);
-	if (!error)
-		return 0;
-	errno = error;
-	return -1;
+	return errno_result(error);
 }
 
 /* A thread of a task that kills it obeys as any other does. */
@@ -400,10 +394,7 @@ int reclaim_kill(reclaim_tid tid)
 		task_reap(task);
 	}
 	lock_drop(&tables);
-	if (!error)
-		return 0;
-	errno = error;
-	return -1;
+	return errno_result(error);
 }
 
 /* ---- the process's end, and fork ---- */

@@ -354,16 +354,12 @@ int reclaim_undefer(reclaim_token token, int run)
 		ledger_remove(entry);
 	}
 	lock_drop(&tables);
-	if (error) {
-		errno = error;
-		return -1;
-	}
-	if (run) {
+	if (!error && run) {
 		cancel = cancel_off();
 		ledger_run(&held);
 		cancel_on(cancel);
 	}
-	return 0;
+	return errno_result(error);
 }
 
 reclaim_mark reclaim_mark_here(void)

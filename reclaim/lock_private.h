@@ -12,6 +12,7 @@
 #ifndef LOCK_PRIVATE_H
 #define LOCK_PRIVATE_H
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <sys/single_threaded.h>
@@ -96,6 +97,15 @@ static inline void cancel_on(int old)
 {
 	if (old != -1)
 		pthread_setcancelstate(old, NULL);
+}
+
+/* What a function returns that unlocked before it told of an error. */
+static inline int errno_result(int error)
+{
+	if (!error)
+		return 0;
+	errno = error;
+	return -1;
 }
 
 #endif

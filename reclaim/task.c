@@ -201,10 +201,7 @@ int reclaim_enter(reclaim_tid tid)
 		thread_seat(self);
 	}
 	lock_drop(&tables);
-	if (!error)
-		return 0;
-	errno = error;
-	return -1;
+	return errno_result(error);
 }
 
 int reclaim_leave(void)

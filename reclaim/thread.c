@@ -122,17 +122,12 @@ void thread_make_key(void)
 int thread_watch(void)
 {
 	struct thread *self = thread_self();
-	int error;
+	int error = 0;
 
-	if (self->watched)
-		return 0;
-	error = pthread_setspecific(key, self);
-	if (error) {
-		errno = error;
-		return -1;
-	}
-	self->watched = true;
-	return 0;
+	if (!self->watched)
+		error = pthread_setspecific(key, self);
+	self->watched = !error;
+	return errno_result(error);
 }
 
 struct thread *thread_begin(struct task *task, void (*gone)(struct thread *),
