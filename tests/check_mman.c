@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/uio.h>
 
 #define PAGE ((size_t)4096)
 
@@ -85,27 +86,35 @@ START_TEST(what_fails_is_told_as_by_the_plain_calls)
 		 EBADF);
 	ck_fails(save_mmap(NULL, PAGE, prot, MAP_ANONYMOUS, -1, 0), MAP_FAILED,
 		 EINVAL);
-	ck_fails(save_mmap(NULL, SIZE_MAX / 2, prot, flags, -1, 0), MAP_FAILED,
-		 ENOMEM);
+	if (!under_valgrind()) /* EINVAL */
+		ck_fails(save_mmap(NULL, SIZE_MAX / 2, prot, flags, -1, 0),
+			 MAP_FAILED, ENOMEM);
 	ck_fails(save_mmap((void *)1, PAGE, prot, flags | MAP_FIXED, -1, 0),
 		 MAP_FAILED, EINVAL);
 	ck_fails(save_mmap(NULL, PAGE, prot, flags, -1, 1), MAP_FAILED, EINVAL);
 	base = map(1);
 	ck_fails(save_munmap(base, 0), -1, EINVAL);
 	ck_fails(save_munmap(base + 1, PAGE), -1, EINVAL);
-#ifndef __SANITIZE_THREAD__ /* which unmaps its shadow before it asks */
-	ck_fails(save_munmap(base, SIZE_MAX), -1, EINVAL);
-	ck_fails(save_munmap(base, SIZE_MAX - 2 * PAGE), -1, EINVAL);
-#endif
 	ck_fails(save_mremap(base + 1, PAGE, PAGE, 0), MAP_FAILED, EINVAL);
 	ck_fails(save_mremap(base, PAGE, 0, 0), MAP_FAILED, EINVAL);
 	ck_fails(save_mremap(base, PAGE, PAGE, 1 << 20), MAP_FAILED, EINVAL);
 	ck_assert_uint_eq(held(), 1);
 	ck_works(save_munmap(base, 1));	   /* rounded up */
 	ck_works(save_munmap(base, PAGE)); /* nothing there: no error */
-	ck_fails(save_mremap(base, PAGE, 2 * PAGE, 0), MAP_FAILED, EFAULT);
 	ck_assert_uint_eq(held(), 0);
 	ck_assert_uint_eq(reports(), 0);
+}
+END_TEST
+
+START_TEST(what_is_not_there_is_not_taken)
+{
+	base = map(1);
+	ck_fails(save_munmap(base, SIZE_MAX), -1, EINVAL);
+	ck_fails(save_munmap(base, SIZE_MAX - 2 * PAGE), -1, EINVAL);
+	ck_assert_uint_eq(held(), 1);
+	ck_works(save_munmap(base, PAGE));
+	ck_fails(save_mremap(base, PAGE, 2 * PAGE, 0), MAP_FAILED, EFAULT);
+	ck_assert_uint_eq(held(), 0);
 }
 END_TEST
 
@@ -207,7 +216,9 @@ static void map_over_the_whole(void)
 	ck_assert_ptr_eq(map_at(page(0), 2, MAP_FIXED), page(0));
 	ck_assert_int_eq(base[0], 0);
 	ck_assert_uint_eq(held(), 1);
-	ck_fails(map_at(page(0), 2, MAP_FIXED_NOREPLACE), MAP_FAILED, EEXIST);
+	if (!under_valgrind()) /* which takes the address for a wish */
+		ck_fails(map_at(page(0), 2, MAP_FIXED_NOREPLACE), MAP_FAILED,
+			 EEXIST);
 	ck_assert_uint_eq(held(), 1);
 }
 
@@ -439,12 +450,34 @@ END_TEST
 
 /* ---- at random, against a model of pages ---- */
 
+/*
+ * What is not the task's is the test's own, reserved and not readable, so that
+ * nobody else is in between, and that too much taken shows as well.
+ */
 #define MODEL_PAGES 24
 #define STEPS	    400
 
 static uint64_t seed;
+static bool model[MODEL_PAGES]; /* the task's */
 
-static void do_at_random(bool model[MODEL_PAGES])
+static void reserve(size_t from, size_t n)
+{
+	ck_assert_ptr_eq(mmap(page(from), n * PAGE, PROT_NONE,
+			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0),
+			 page(from));
+}
+
+static void give_back(size_t from, size_t n)
+{
+	size_t i;
+
+	ck_works(save_munmap(page(from), n * PAGE));
+	for (i = from; i < from + n; i++)
+		ck_assert(!is_mapped(page(i)));
+	reserve(from, n);
+}
+
+static void do_at_random(void)
 {
 	size_t from = fixture_random(&seed) % MODEL_PAGES;
 	size_t n = 1 + fixture_random(&seed) % (MODEL_PAGES - from);
@@ -453,38 +486,56 @@ static void do_at_random(bool model[MODEL_PAGES])
 	if (maps)
 		ck_assert_ptr_eq(map_at(page(from), n, MAP_FIXED), page(from));
 	else
-		ck_works(save_munmap(page(from), n * PAGE));
+		give_back(from, n);
 	while (n--)
 		model[from + n] = maps;
 }
 
+static bool is_readable(const void *at)
+{
+	char c;
+	struct iovec here = {&c, 1}, there = {(void *)at, 1};
+
+	return process_vm_readv(getpid(), &here, 1, &there, 1, 0) == 1;
+}
+
 static void play_at_random(void)
 {
-	bool model[MODEL_PAGES] = {false};
-	int i;
 	size_t n;
+	int i;
 
 	for (i = 0; i < STEPS; i++) {
-		do_at_random(model);
+		do_at_random();
 		for (n = 0; n < MODEL_PAGES; n++)
-			ck_assert(is_mapped(page(n)) == model[n]);
+			ck_assert(is_readable(page(n)) == model[n]);
 	}
 }
 
-START_TEST(whatever_is_done_nothing_is_left)
+START_TEST(whatever_is_done_no_more_nor_less_is_unmapped)
 {
-	char none[MODEL_PAGES + 1];
+	size_t n;
 
 	seed = fixture_seed();
-	memset(none, '.', MODEL_PAGES);
-	none[MODEL_PAGES] = '\0';
 	base = mmap(NULL, MODEL_PAGES * PAGE, PROT_NONE,
 		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	munmap(base, MODEL_PAGES * PAGE);
 	in_task(play_at_random);
-	ck_assert_str_eq(mapped(MODEL_PAGES), none);
+	for (n = 0; n < MODEL_PAGES; n++) {
+		ck_assert(is_mapped(page(n)) != model[n]);
+		if (!model[n])
+			munmap(page(n), PAGE);
+	}
 }
 END_TEST
+
+/* Valgrind and gcc's thread sanitizer do what they see before it fails. */
+static bool kernel_is_asked(void)
+{
+#ifdef __SANITIZE_THREAD__
+	return false;
+#else
+	return !under_valgrind();
+#endif
+}
 
 static void fill(Suite *suite)
 {
@@ -493,6 +544,8 @@ static void fill(Suite *suite)
 	tcase_add_test(tcase, a_mapping_goes_with_its_task);
 	tcase_add_test(tcase, a_mapping_of_a_file_has_its_text);
 	tcase_add_test(tcase, what_fails_is_told_as_by_the_plain_calls);
+	if (kernel_is_asked())
+		tcase_add_test(tcase, what_is_not_there_is_not_taken);
 	tcase = stage_case(suite, "munmap");
 	tcase_add_loop_test(tcase, munmap_leaves_the_rest, 0,
 			    sizeof(cuttings) / sizeof(cuttings[0]));
@@ -508,7 +561,8 @@ static void fill(Suite *suite)
 	tcase_add_test(tcase, mremap_that_fails_changes_nothing);
 	tcase_add_test(tcase, mremap_fixed_takes_what_is_there);
 	tcase_add_test(tcase, mremap_dontunmap_leaves_the_old_one);
-	tcase_add_test(tcase, mremap_of_no_length_makes_another);
+	if (!under_valgrind()) /* which refuses it */
+		tcase_add_test(tcase, mremap_of_no_length_makes_another);
 	tcase_add_test(tcase,
 		       mremap_of_what_was_never_tracked_does_not_track_it);
 	tcase_add_test(tcase, mremap_below_leaves_the_owner);
@@ -516,7 +570,7 @@ static void fill(Suite *suite)
 	tcase_add_test(tcase, what_is_a_strangers_stays_mapped);
 	tcase_add_test(tcase, what_was_unmapped_behind_spares_the_next_owner);
 	tcase = stage_case(suite, "random");
-	tcase_add_test(tcase, whatever_is_done_nothing_is_left);
+	tcase_add_test(tcase, whatever_is_done_no_more_nor_less_is_unmapped);
 }
 
 int main(void)
