@@ -128,6 +128,47 @@ static struct task *dying_top(struct task *task)
 	return task;
 }
 
+/* The thread that must be done before anything else of a task can end. */
+static const struct thread *holder(struct task *task)
+{
+	struct task *leaf;
+
+	if (task->state == TASK_DYING)
+		task = dying_top(task);
+	leaf = newest_leaf(task);
+	if (leaf->own)
+		return leaf->own;
+	if (leaf->entered || leaf->state == TASK_ENDING)
+		return leaf->inside;
+	return NULL;
+}
+
+/* It was cancelled with the task that it works for, and will hear of it. */
+static bool is_stopping(const struct thread *thread)
+{
+	return thread->works_for->state == TASK_DYING && !thread->deaf;
+}
+
+/* What a holder waits for before it goes on, or NULL. */
+static struct task *awaited_by(const struct thread *thread)
+{
+	if (!thread || !thread->awaits || is_stopping(thread))
+		return NULL;
+	return thread->awaits;
+}
+
+/* A leaf has come to hold up all that is dying around it. */
+static void tell_holder(struct task *leaf)
+{
+	struct task *awaited = awaited_by(holder(leaf));
+
+	/* Its own thread may be waiting for its turn. */
+	pthread_cond_broadcast(&leaf->changed);
+	/* Or whoever is in it waits for what now waits for it. */
+	if (awaited)
+		pthread_cond_broadcast(&awaited->changed);
+}
+
 /* A leaf of a dying tree that the calling thread may take apart. */
 static bool is_ripe(const struct task *task)
 {
@@ -142,8 +183,7 @@ void task_reap(struct task *task)
 	while (task->state == TASK_DYING) {
 		leaf = newest_leaf(dying_top(task));
 		if (!is_ripe(leaf)) {
-			/* Its own thread may be waiting for this. */
-			pthread_cond_broadcast(&leaf->changed);
+			tell_holder(leaf);
 			return;
 		}
 		task = leaf->parent;
@@ -184,9 +224,14 @@ int task_await_change(struct task *task)
 	return wait_change(task, exiting ? &exit_deadline : NULL);
 }
 
-/* All below it has ended, and all that is newer in a tree that ends. */
+/*
+ * All below it has ended, and all that is newer in a tree that ends; or it had
+ * its turn, at its exit, before that tree began to end.
+ */
 static bool is_its_turn(struct task *task)
 {
+	if (task->state == TASK_ENDING)
+		return true;
 	task_reap(task);
 	return newest_leaf(dying_top(task)) == task;
 }
@@ -245,6 +290,7 @@ static void stop_waiting(struct task *task)
 
 static void cancelled_waiting(void *task)
 {
+	thread_self()->awaits = NULL;
 	stop_waiting(task);
 	lock_drop(&tables);
 }
@@ -253,6 +299,7 @@ static void cancelled_waiting(void *task)
 static bool caller_is_inside(const struct task *top)
 {
 	const struct thread *self = thread_self();
+	const struct thread_scope *scope;
 	unsigned i;
 
 	if (task_is_below(self->floor, top) ||
@@ -261,6 +308,31 @@ static bool caller_is_inside(const struct task *top)
 	for (i = 0; i < self->depth; i++)
 		if (task_is_below(self->entered[i], top))
 			return true;
+	for (scope = self->scope; scope; scope = scope->outer)
+		if (task_is_below(scope->floor, top))
+			return true;
+	return false;
+}
+
+/*
+ * Whether the caller would wait for itself: whoever holds the task up may wait
+ * for what the caller is in, as when two end each other's tasks.  The last to
+ * wait finds out, or whom task_reap wakes.  Nobody nests so deep that a longer
+ * chain is not a circle of others, who are about to be told.
+ */
+#define LONGEST_CHAIN 64
+
+static bool leads_back(struct task *task)
+{
+	const struct thread *thread;
+	int links;
+
+	for (links = 0; task && links < LONGEST_CHAIN; links++) {
+		thread = holder(task);
+		if (thread == thread_self() || caller_is_inside(task))
+			return true;
+		task = awaited_by(thread);
+	}
 	return false;
 }
 
@@ -270,7 +342,8 @@ static bool caller_is_inside(const struct task *top)
  */
 static void hurry(struct task *task)
 {
-	if (task->state != TASK_DYING || !caller_is_inside(dying_top(task)))
+	if (task->state != TASK_DYING || caller_is_inside(task) ||
+	    !caller_is_inside(dying_top(task)))
 		return;
 	task->out_of_turn = true;
 	task_reap(task);
@@ -283,17 +356,36 @@ static void hurry(struct task *task)
 static void stay_if_exiting(void)
 {
 	while (exiting && thread_self()->works_for == task_root &&
+	       !thread_self()->scope &&
 	       !pthread_equal(pthread_self(), exiting_thread))
 		wait_change(task_root, NULL);
 }
 
-/* Until it has ended: 0; or ETIMEDOUT. */
+/* Wait where others see it; what a deadline ends is no deadlock. */
+static int wait_for_end(struct task *task, const struct timespec *deadline)
+{
+	struct thread *self = thread_self();
+	int error, state;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+	self->deaf = state == PTHREAD_CANCEL_DISABLE;
+	self->awaits = deadline ? NULL : task;
+	pthread_setcancelstate(state, NULL);
+	error = wait_change(task, deadline);
+	self->awaits = NULL;
+	return error;
+}
+
+/* Until it has ended: 0; or ETIMEDOUT, EDEADLK. */
 static int await_end(struct task *task, const struct timespec *deadline)
 {
 	int error = 0;
 
-	while (hurry(task), task->state != TASK_ENDED && !error)
-		error = wait_change(task, deadline);
+	while (hurry(task), task->state != TASK_ENDED && !error) {
+		if (leads_back(task))
+			return EDEADLK;
+		error = wait_for_end(task, deadline);
+	}
 	stay_if_exiting();
 	return task->state == TASK_ENDED ? 0 : error;
 }
@@ -323,17 +415,12 @@ static int wait_ended(struct task *task, int *status, int timeout_ms)
 int reclaim_wait(reclaim_tid tid, int *status, int timeout_ms)
 {
 	struct task *task;
-	int error = 0;
+	int error;
 
 	thread_self();
 	lock_take(&tables);
 	task = task_find_any(tid);
-	if (!task)
-		error = ESRCH;
-	else if (task->state != TASK_ENDED && caller_is_inside(task))
-		error = EDEADLK;
-	else
-		error = wait_ended(task, status, timeout_ms);
+	error = task ? wait_ended(task, status, timeout_ms) : ESRCH;
 	lock_drop(&tables);
 	return errno_result(error);
 }
@@ -350,18 +437,14 @@ int reclaim_end(reclaim_tid tid, int status)
 		error = ESRCH;
 	else if (task == task_root)
 		error = EPERM;
-	else if (task->state == TASK_ENDING && caller_is_inside(task))
-		error = EALREADY;
 	else {
 		task_ask(task, status);
-		if (caller_is_inside(task)) {
-			task_reap(task);
-		} else {
-			task->waiters++;
-			task_reap(task);
-			task->waiters--;
-			error = wait_ended(task, NULL, -1);
-		}
+		task->waiters++;
+		task_reap(task);
+		task->waiters--;
+		error = wait_ended(task, NULL, -1);
+		if (error == EDEADLK) /* noted, for when the caller has left */
+			error = task->state == TASK_ENDING ? EALREADY : 0;
 	}
 	lock_drop(&tables);
 	return errno_result(error);
@@ -454,6 +537,8 @@ static void take_over(struct thread *self)
 		self->gone = NULL;
 	self->own = NULL;
 	self->depth = self->floor_depth = 0;
+	self->scope = NULL;
+	memory_leave(&self->floor_heap);
 	self->floor = self->works_for = task_root;
 	thread_seat(self);
 	self->action = NULL;

@@ -39,10 +39,12 @@ void thread_work_for(struct task *task, struct thread_scope *scope)
 {
 	struct thread *self = thread_self();
 
+	scope->outer = self->scope;
 	scope->floor = self->floor;
 	scope->floor_heap = self->floor_heap;
 	scope->floor_depth = self->floor_depth;
 	scope->cancel = cancel_off();
+	self->scope = scope;
 	self->floor = task;
 	self->floor_heap = NULL;
 	self->floor_depth = self->depth;
@@ -78,6 +80,7 @@ void thread_work_done(const struct thread_scope *scope)
 
 	thread_leave_all();
 	memory_leave(&self->floor_heap);
+	self->scope = scope->outer;
 	self->floor = scope->floor;
 	self->floor_heap = scope->floor_heap;
 	self->floor_depth = scope->floor_depth;
@@ -99,6 +102,7 @@ static void thread_gone(void *arg)
 {
 	struct thread *self = thread_self();
 
+	self->scope = NULL; /* pthread_exit() in an action left them */
 	if (++self->rounds < LAST_ROUND) {
 		pthread_setspecific(key, arg);
 		return;

@@ -38,6 +38,9 @@ struct thread {
 	reclaim_token handle;	/* its own, in the task that it works for */
 	jmp_buf *start;		/* where exit() in it goes */
 	jmp_buf *action;	/* where exit() in a deferred action goes */
+	const struct thread_scope *scope; /* the innermost, or NULL */
+	struct task *awaits; /* now, and without a deadline; or NULL */
+	bool deaf;	     /* meanwhile to being cancelled */
 	void (*gone)(struct thread *self); /* at its end */
 	bool exits;	 /* it is in exit(3), and has no other end */
 	void *arguments; /* of whoever made it */
@@ -80,7 +83,8 @@ void thread_make_key(void);
 
 /* Work for `task` to release it, and go back to what was before. */
 struct thread_scope {
-	struct task *floor;
+	const struct thread_scope *outer;
+	struct task *floor; /* before it */
 	struct heap *floor_heap;
 	unsigned floor_depth;
 	int cancel;

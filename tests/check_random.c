@@ -142,7 +142,8 @@ static void happen(void *arg)
 
 struct actor {
 	uint64_t state;
-	int depth; /* tasks that it is in */
+	int depth;	    /* tasks that it is in */
+	bool is_waited_for; /* by who may be inside anything */
 };
 
 static reclaim_tid arena;
@@ -379,15 +380,12 @@ static void enter_any(struct actor *actor)
 	actor->depth--;
 }
 
-/*
- * To end is to wait for whoever is inside.  So nobody may who is in something
- * else, or is waited for, and would not be killed meanwhile.
- */
+/* To end is to wait for whoever is inside: not for who waits for oneself. */
 static void end_any(struct actor *actor)
 {
 	reclaim_tid tid = any_task(actor);
 
-	if (actor->depth == 0)
+	if (!actor->is_waited_for)
 		expect_error(reclaim_end(tid, 1), "a task was not ended", ESRCH,
 			     EALREADY);
 }
@@ -447,7 +445,7 @@ static void defer_disturbance(struct actor *actor)
 static void *work(void *arg)
 {
 	/* Who made it may wait for it. */
-	struct actor actor = {.state = (uintptr_t)arg, .depth = 1};
+	struct actor actor = {.state = (uintptr_t)arg, .is_waited_for = true};
 
 	/*
 	 * Not items: those are the one's who is in the task, and who may go

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -20,7 +21,7 @@
 /* Long enough that only a hang gets there. */
 #define LONG_MS 60000
 
-static reclaim_tid root, a, b, c;
+static reclaim_tid root, a, b, c, d;
 
 static struct reclaim_task_info info(reclaim_tid tid)
 {
@@ -803,7 +804,7 @@ END_TEST
 /* ---- ends within ends ---- */
 
 static int errors[8];
-static int error_count;
+static atomic_int error_count;
 
 static void keep(int result)
 {
@@ -825,7 +826,7 @@ static void kill_a(void *arg)
 static void wait_for_a(void *arg)
 {
 	(void)arg;
-	keep(reclaim_wait(a, NULL, LONG_MS));
+	keep(reclaim_wait(a, NULL, -1));
 }
 
 static void do_in(reclaim_tid tid, void (*act)(void *))
@@ -928,6 +929,181 @@ START_TEST(an_action_may_wait_for_who_is_in_an_older_sibling)
 	join_other();
 	ck_assert_int_eq(errors[0], 0);
 	ck_assert_str_eq(noted(), "abc");
+}
+END_TEST
+
+static void end_b(void *arg)
+{
+	(void)arg;
+	keep(reclaim_end(b, 0));
+}
+
+static void wait_for_b(void *arg)
+{
+	(void)arg;
+	keep(reclaim_wait(b, NULL, -1));
+}
+
+static void end_d(void *arg)
+{
+	(void)arg;
+	keep(reclaim_end(d, 0));
+}
+
+START_TEST(so_may_an_action_within_the_action)
+{
+	c = noting(0, 'c');
+	a = noting(c, 'a');
+	b = noting(c, 'b');
+	d = noting(0, 'd');
+	do_in(d, end_a);
+	do_in(b, end_d);
+	end_task(c);
+	ck_assert_int_eq(errors[0], 0);
+	ck_assert_int_eq(errors[1], 0);
+	ck_assert_str_eq(noted(), "adbc");
+}
+END_TEST
+
+START_TEST(two_tasks_may_end_each_other)
+{
+	a = noting(0, 'a');
+	b = noting(0, 'b');
+	do_in(a, end_b);
+	do_in(b, end_a);
+	end_task(a);
+	ck_assert_int_eq(errors[0], EALREADY);
+	ck_assert_int_eq(errors[1], 0);
+	ck_assert_str_eq(noted(), "ba");
+}
+END_TEST
+
+START_TEST(two_tasks_cannot_wait_for_each_other)
+{
+	a = noting(0, 'a');
+	b = noting(0, 'b');
+	do_in(a, wait_for_a);
+	do_in(a, end_b);
+	do_in(b, wait_for_a);
+	end_task(a);
+	ck_assert_int_eq(errors[0], EDEADLK);
+	ck_assert_int_eq(errors[1], 0);
+	ck_assert_int_eq(errors[2], EDEADLK);
+}
+END_TEST
+
+static sem_t both;
+
+/* Each of the two is being released when it goes on. */
+static void meet(void *arg)
+{
+	(void)arg;
+	sem_post(&other.there);
+	while (sem_wait(&both) != 0)
+		;
+}
+
+static void end_b_as_well(void)
+{
+	other.error = reclaim_end(b, 0);
+}
+
+static void end_both_at_once(void (*in_a)(void *), void (*in_b)(void *))
+{
+	int result;
+
+	a = noting(0, 'a');
+	b = noting(0, 'b');
+	do_in(a, in_a);
+	do_in(b, in_b);
+	do_in(b, meet);
+	sem_init(&both, 0, 0);
+	start_other(end_b_as_well);
+	sem_wait(&other.there);
+	sem_post(&both);
+	/* It may be gone by then. */
+	result = reclaim_end(a, 0);
+	ck_assert(result == 0 || errno == ESRCH);
+	join_other();
+	sem_destroy(&both);
+	ck_works(other.error);
+	ck_assert(!exists(a));
+	ck_assert(!exists(b));
+}
+
+START_TEST(two_tasks_may_end_each_other_at_once)
+{
+	int i;
+
+	for (i = 0; i < 100; i++) {
+		end_both_at_once(end_b, end_a);
+		ck_assert_uint_eq(strlen(noted()), 2 * (size_t)i + 2);
+	}
+}
+END_TEST
+
+START_TEST(two_tasks_cannot_wait_for_each_other_at_once)
+{
+	int i;
+
+	for (i = 0; i < 100; i++) {
+		end_both_at_once(wait_for_b, wait_for_a);
+		ck_assert_uint_eq(strlen(noted()), 2 * (size_t)i + 2);
+	}
+}
+END_TEST
+
+static void be_in_a_and_end_b(void)
+{
+	reclaim_enter(a);
+	sem_post(&other.there);
+	sem_wait(&other.go);
+	other.error = reclaim_end(b, 0);
+	reclaim_leave();
+}
+
+START_TEST(two_threads_may_end_what_the_other_is_in)
+{
+	int i;
+
+	for (i = 0; i < 100; i++) {
+		a = below(0);
+		b = below(0);
+		start_other(be_in_a_and_end_b);
+		sem_wait(&other.there);
+		work_for(b);
+		sem_post(&other.go);
+		end_task(a);
+		work_no_longer();
+		join_other();
+		ck_works(other.error);
+		ck_assert(!exists(a));
+		ck_assert(!exists(b));
+	}
+}
+END_TEST
+
+static void be_in_a_and_wait_a_little_for_b(void)
+{
+	reclaim_enter(a);
+	sem_post(&other.there);
+	reclaim_wait(b, NULL, 20);
+	reclaim_leave();
+}
+
+START_TEST(who_waits_with_a_deadline_is_waited_for)
+{
+	a = below(0);
+	b = below(0);
+	start_other(be_in_a_and_wait_a_little_for_b);
+	sem_wait(&other.there);
+	work_for(b);
+	usleep(1000);
+	end_task(a);
+	ck_assert(!exists(a));
+	work_no_longer();
+	join_other();
+	end_task(b);
 }
 END_TEST
 
@@ -1377,6 +1553,13 @@ static void fill(Suite *suite)
 		an_action_may_wait_for_an_older_sibling_that_ends_as_well);
 	tcase_add_test(tcase,
 		       an_action_may_wait_for_who_is_in_an_older_sibling);
+	tcase_add_test(tcase, so_may_an_action_within_the_action);
+	tcase_add_test(tcase, two_tasks_may_end_each_other);
+	tcase_add_test(tcase, two_tasks_cannot_wait_for_each_other);
+	tcase_add_test(tcase, two_tasks_may_end_each_other_at_once);
+	tcase_add_test(tcase, two_tasks_cannot_wait_for_each_other_at_once);
+	tcase_add_test(tcase, two_threads_may_end_what_the_other_is_in);
+	tcase_add_test(tcase, who_waits_with_a_deadline_is_waited_for);
 	tcase_add_test(tcase, an_action_cannot_make_a_child);
 	tcase_add_test(tcase, each_action_begins_in_its_task);
 	tcase_add_test(tcase, an_action_cannot_leave_for_whoever_ends_the_task);

@@ -1129,6 +1129,161 @@ START_TEST(who_waits_in_a_newer_child_does_not_hold_up_the_older_one)
 }
 END_TEST
 
+static void wait_to_go(void *arg)
+{
+	(void)arg;
+	sem_post(&there);
+	while (sem_wait(&go) != 0)
+		;
+}
+
+ENTRY(exit_and_stay_a_little)
+{
+	defer_note("e");
+	pthread_setspecific(key, &key);
+	save_exit(0);
+	return 0;
+}
+
+static void *end_in(void *tid)
+{
+	reclaim_enter(*(reclaim_tid *)tid);
+	sem_post(&there);
+	while (sem_wait(&go_on) != 0)
+		;
+	sem_post(&go);
+	keep(reclaim_end(sibling, 0));
+	reclaim_leave();
+	return NULL;
+}
+
+START_TEST(one_that_has_exited_has_had_its_turn)
+{
+	reclaim_tid parent = reclaim_task_new(NULL), newer;
+	struct reclaim_task_opts opts = {.parent = parent};
+	pthread_t thread;
+
+	ck_works(pthread_key_create(&key, wait_to_go));
+	sibling = spawn_with(&opts, exit_and_stay_a_little);
+	sem_wait(&there);
+	ck_assert_str_eq(noted(), "e");
+	newer = reclaim_task_new(&opts);
+	ck_works(pthread_create(&thread, NULL, end_in, &newer));
+	sem_wait(&there);
+	ck_works(reclaim_kill(parent));
+	sem_post(&go_on);
+	ck_works(pthread_join(thread, NULL));
+	while (exists(parent))
+		sched_yield();
+	pthread_key_delete(key);
+	ck_assert_int_eq(kept_result, 0);
+}
+END_TEST
+
+/* ---- who waits for whom ---- */
+
+START_TEST(who_is_waited_for_may_end_the_one_that_waits)
+{
+	reclaim_tid tid;
+
+	sibling = reclaim_task_new(NULL);
+	tid = spawn(wait_for_sibling);
+	work_for(sibling);
+	usleep(1000);
+	ck_works(reclaim_end(tid, 0));
+	ck_assert(!exists(tid));
+	work_no_longer();
+	end_task(sibling);
+}
+END_TEST
+
+ENTRY(end_sibling_and_be_deaf)
+{
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+	sem_post(&there);
+	keep(reclaim_end(sibling, 0));
+	return 0;
+}
+
+START_TEST(nor_does_it_wait_for_one_that_is_deaf)
+{
+	struct reclaim_task_opts opts = {.parent = reclaim_self()};
+	reclaim_tid tid;
+
+	sibling = reclaim_task_new(NULL);
+	work_for(sibling);
+	tid = spawn_with(&opts, end_sibling_and_be_deaf);
+	sem_wait(&there);
+	usleep(1000);
+	ck_works(reclaim_end(tid, 7));
+	work_no_longer();
+	/* It may be gone by then. */
+	ck_assert(reclaim_wait(tid, NULL, LONG_MS) == 0 || errno == ESRCH);
+	ck_assert(!exists(sibling));
+	ck_assert_int_eq(kept_result, 0);
+}
+END_TEST
+
+/* In `tid` a thread of its own ends the sibling, which the test is in. */
+static pthread_t start_in_sibling(reclaim_tid *tid)
+{
+	pthread_t thread;
+
+	sibling = reclaim_task_new(NULL);
+	ck_works(pthread_create(&thread, NULL, end_when_let_go, tid));
+	sem_wait(&there);
+	work_for(sibling);
+	return thread;
+}
+
+START_TEST(who_holds_up_an_older_one_may_wait_for_who_ends_it)
+{
+	reclaim_tid parent, older, newer;
+	struct reclaim_task_opts opts;
+	pthread_t thread;
+	int i;
+
+	for (i = 0; i < 100; i++) {
+		parent = reclaim_task_new(NULL);
+		opts = (struct reclaim_task_opts){.parent = parent};
+		older = reclaim_task_new(&opts);
+		newer = reclaim_task_new(&opts);
+		thread = start_in_sibling(&newer);
+		ck_works(reclaim_kill(parent));
+		sem_post(&go);
+		ck_works(reclaim_end(older, 0));
+		work_no_longer();
+		ck_works(pthread_join(thread, NULL));
+		ck_assert_int_eq(kept_result, 0);
+		ck_assert(!exists(sibling));
+		ck_assert(!exists(parent));
+	}
+}
+END_TEST
+
+/* It waits already when all that is newer has ended, and only it is left. */
+START_TEST(who_comes_to_hold_up_a_tree_may_wait_for_who_ends_it)
+{
+	reclaim_tid top = reclaim_task_new(NULL), older;
+	struct reclaim_task_opts opts = {.parent = top};
+	pthread_t thread;
+
+	opts.parent = reclaim_task_new(&opts);
+	older = reclaim_task_new(&opts);
+	spawn_with(&opts, be_there_for_ever);
+	sem_wait(&there);
+	thread = start_in_sibling(&older);
+	sem_post(&go);
+	usleep(1000);
+	ck_works(reclaim_end(top, 0));
+	ck_assert(!exists(top));
+	work_no_longer();
+	ck_works(pthread_join(thread, NULL));
+	ck_assert_int_eq(kept_result, 0);
+	ck_assert(!exists(sibling));
+}
+END_TEST
+
 ENTRY(spawn_when_killed)
 {
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
@@ -1685,6 +1840,13 @@ static void add_children(Suite *suite)
 	tcase_add_test(
 		tcase,
 		who_waits_in_a_newer_child_does_not_hold_up_the_older_one);
+	tcase_add_test(tcase, one_that_has_exited_has_had_its_turn);
+	tcase_add_test(tcase, who_is_waited_for_may_end_the_one_that_waits);
+	tcase_add_test(tcase, nor_does_it_wait_for_one_that_is_deaf);
+	tcase_add_test(tcase,
+		       who_holds_up_an_older_one_may_wait_for_who_ends_it);
+	tcase_add_test(tcase,
+		       who_comes_to_hold_up_a_tree_may_wait_for_who_ends_it);
 	tcase_add_test(tcase, killed_it_has_no_more_children);
 	tcase_add_test(tcase, threads_nest);
 

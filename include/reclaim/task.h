@@ -126,9 +126,13 @@ RECLAIM_API int reclaim_leave(void);
  * Where the caller is itself inside (its current task is the one or below
  * it, or it runs one of its deferred actions) there is nothing to wait for:
  * the end is noted, the call returns 0 and the task ends as soon as the caller
- * has left it.  A task that has ended, and keeps its status, loses it.
- * ESRCH; EALREADY from a deferred action of the task itself, whose end it is.
- * The root ends with the process only: EPERM.  A cancellation point.
+ * has left it.  The same where the thread that holds the task up waits in turn,
+ * without a timeout, for what the caller is inside or holds up: as where two
+ * end each other's tasks.  A task that has ended, and keeps its status, loses
+ * it.
+ * ESRCH; EALREADY in place of 0 where the task is being released already, as
+ * from one of its own deferred actions.  The root ends with the process only:
+ * EPERM.  A cancellation point.
  */
 RECLAIM_API int reclaim_end(reclaim_tid tid, int status);
 
@@ -172,7 +176,8 @@ RECLAIM_API int reclaim_kill(reclaim_tid tid);
  * goes to *status unless that is NULL.  timeout_ms: -1 for ever, 0 only look.
  * A spawned task's status is kept until the first wait or its parent's end;
  * one of reclaim_task_new keeps none, but whoever waits while it ends is told.
- * ESRCH; ETIMEDOUT; EDEADLK for the caller's own task or one above it.
+ * ESRCH; ETIMEDOUT; EDEADLK for the caller's own task or one above it, and for
+ * one that waits for the caller, where reclaim_end would not wait either.
  * A cancellation point.
  */
 RECLAIM_API int reclaim_wait(reclaim_tid tid, int *status, int timeout_ms);
