@@ -226,20 +226,23 @@ static bool more_from_system(unsigned order)
 
 /*
  * An epoch is long beside what a program does again and again, and short
- * beside what its operator sees.  More than IDLE_MOST is not kept within one:
+ * beside what its operator sees.  Nobody looked for as long: nothing is known
+ * of what will be needed, and a part goes.  More than IDLE_MOST is never kept;
  * a task of 100,000 blocks of 264 bytes comes and goes below it.
  */
-#define EPOCH_MS  100
-#define IDLE_MOST ((size_t)64 << 20)
+#define EPOCH_MS   100
+#define IDLE_MOST  ((size_t)32 << 20)
+#define QUIET_PART 8
 
-static uint64_t epoch_began; /* ms */
-static size_t least_idle;    /* in this epoch */
+static uint64_t epoch_began, looked; /* ms */
+static size_t least_idle;	     /* in this epoch */
 
 static void purge(size_t bytes)
 {
 	struct free_chunks *dirty = &free_chunks[DIRTY];
 	size_t until = dirty->bytes - bytes;
 	struct chunk *chunk;
+	int saved = errno;
 
 	while (dirty->bytes > until) {
 		chunk = dirty->of_order[31 - __builtin_clz(dirty->orders)];
@@ -247,6 +250,7 @@ static void purge(size_t bytes)
 		madvise(chunk_memory(chunk), chunk_size(chunk), MADV_DONTNEED);
 		free_merged(chunk, CLEAN);
 	}
+	errno = saved;
 	if (least_idle > dirty->bytes)
 		least_idle = dirty->bytes;
 }
@@ -255,13 +259,16 @@ bool arena_tick(void)
 {
 	struct timespec time;
 	uint64_t now;
+	bool quiet;
 
 	clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
 	now = (uint64_t)time.tv_sec * 1000 + (uint64_t)time.tv_nsec / 1000000;
-	if (now - epoch_began < EPOCH_MS)
+	quiet = now - looked >= EPOCH_MS;
+	looked = now;
+	if (!quiet && now - epoch_began < EPOCH_MS)
 		return false;
+	purge(quiet ? free_chunks[DIRTY].bytes / QUIET_PART : least_idle);
 	epoch_began = now;
-	purge(least_idle);
 	least_idle = free_chunks[DIRTY].bytes;
 	return true;
 }
@@ -320,5 +327,5 @@ void chunk_put(struct chunk *chunk)
 {
 	free_merged(chunk, DIRTY);
 	if (free_chunks[DIRTY].bytes > IDLE_MOST)
-		purge(free_chunks[DIRTY].bytes - IDLE_MOST / 2);
+		purge(free_chunks[DIRTY].bytes - IDLE_MOST * 3 / 4);
 }

@@ -109,7 +109,7 @@ void block_free(const struct block *block)
 	struct run *run = block->run;
 
 	if (run->class == RUN_BUMP) {
-		bump_free(block->heap, run->bump, block->ptr);
+		bump_put(block->heap, run->bump, block->ptr);
 		return;
 	}
 	heap_uncount(block->heap, heap_unit(block->size));
@@ -120,18 +120,20 @@ void block_free(const struct block *block)
 	run_free(block->heap, run, bit_of(block));
 }
 
-bool heap_put_here(struct heap *heap, void *ptr)
+bool heap_put_by_run(struct heap *heap, struct run *run, void *ptr)
 {
-	struct thread *self =
-		atomic_load_explicit(&heap->owner, memory_order_relaxed);
-	struct block block;
+	uint64_t product, bit;
 
-	if (!arena_has(ptr) || run_heap(arena_run(ptr)) != heap)
+	if (run_heap(run) != heap)
 		return false;
-	block_find(ptr, self, &block);
-	if (block.state != BLOCK_LIVE)
+	if (run->class == RUN_BUMP)
+		return bump_put(heap, run->bump, ptr);
+	product = (uint64_t)((char *)ptr - run_memory(run)) * run->reciprocal;
+	bit = (uint64_t)1 << (product >> 32);
+	if ((uint32_t)product >= run->reciprocal || run->free & bit)
 		return false;
-	block_free(&block);
+	heap_uncount(heap, heap_unit(run->size));
+	run_free(heap, run, bit);
 	return true;
 }
 

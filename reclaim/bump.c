@@ -23,7 +23,6 @@ static void set_end(struct bump *bump, char *at)
 {
 	bump->left += (size_t)(bump->at - at);
 	bump->at = at;
-	bump->last = NULL;
 }
 
 static struct run *run_of_area(const struct bump *bump)
@@ -147,16 +146,9 @@ void bump_find(const struct bump *bump, struct block *block)
 		block->state = BLOCK_LIVE;
 }
 
-void bump_free(struct heap *heap, struct bump *bump, char *ptr)
+bool bump_put(struct heap *heap, struct bump *bump, char *ptr)
 {
-	uint8_t *tag = &bump->tags[(size_t)(ptr - bump->base) / 16];
-	size_t size = (size_t)*tag * 16;
-
-	heap_uncount(heap, heap_unit(size));
-	__atomic_store_n(tag, *tag | TAG_FREE, __ATOMIC_RELAXED);
-	bump->holes = true;
-	if (ptr + size == bump->at)
-		retract(bump);
+	return ptr < bump->at && heap_put_before(heap, bump, ptr);
 }
 
 bool bump_resize(struct heap *heap, struct bump *bump, char *ptr, size_t size)

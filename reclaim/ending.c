@@ -32,25 +32,32 @@ static void stop_threads(const struct task *task)
 {
 	if (task->own && task->own != thread_self())
 		pthread_cancel(task->pthread);
-	ledger_stop(task);
+	if (task->ledger.threads)
+		ledger_stop(task);
+}
+
+static void ask_one(struct task *task, int status)
+{
+	if (task->state == TASK_LIVE) {
+		task->state = TASK_DYING;
+		task->status = status;
+	}
+	if (task->state != TASK_DYING)
+		return;
+	stop_threads(task);
+	/* Who waits for it may have to see that it need not. */
+	task_changed(task);
 }
 
 void task_ask(struct task *top, int status)
 {
 	struct task *task;
 
-	for (task = top; task; task = task_next(task, top)) {
-		if (task->state == TASK_LIVE) {
-			task->state = TASK_DYING;
-			task->status = task == top ? status : RECLAIM_KILLED;
-		}
-		if (task->state != TASK_DYING)
-			continue;
-		stop_threads(task);
-		/* Who waits for it may have to see that it need not. */
-		if (task->waiters)
-			pthread_cond_broadcast(&task->changed);
-	}
+	ask_one(top, status);
+	if (!top->newest_child)
+		return;
+	for (task = top; (task = task_next(task, top));)
+		ask_one(task, RECLAIM_KILLED);
 }
 
 /* Nobody will ask for its status any more. */
@@ -78,7 +85,8 @@ static void bury(struct task *task, bool keep_status)
 
 	if (task->state == TASK_ENDED)
 		return; /* the process exits, and gave up on it */
-	drop_ended_children(task);
+	if (task->ended_child)
+		drop_ended_children(task);
 	task_unlink(task);
 	task->state = TASK_ENDED;
 	if (keep_status && !(task->flags & RECLAIM_DETACHED)) {
@@ -91,8 +99,8 @@ static void bury(struct task *task, bool keep_status)
 	} else {
 		task->parent = NULL;
 	}
-	pthread_cond_broadcast(&task->changed);
-	pthread_cond_broadcast(&parent->changed);
+	task_changed(task);
+	task_changed(parent);
 	if (!task->parent)
 		put_if_unwanted(task);
 }
@@ -114,6 +122,11 @@ static void release(struct task *task)
 {
 	struct thread_scope scope;
 
+	if (!task->ledger.newest && !task->memory.records.newest) {
+		/* Nothing of the program's runs for it. */
+		memory_end(task);
+		return;
+	}
 	thread_work_for(task, &scope);
 	ledger_release_after(task, 0);
 	memory_end(task);
@@ -163,10 +176,10 @@ static void tell_holder(struct task *leaf)
 	struct task *awaited = awaited_by(holder(leaf));
 
 	/* Its own thread may be waiting for its turn. */
-	pthread_cond_broadcast(&leaf->changed);
+	task_changed(leaf);
 	/* Or whoever is in it waits for what now waits for it. */
 	if (awaited)
-		pthread_cond_broadcast(&awaited->changed);
+		task_changed(awaited);
 }
 
 /* A leaf of a dying tree that the calling thread may take apart. */
@@ -204,6 +217,7 @@ static int wait_change(struct task *task, const struct timespec *deadline)
 		tables.elided = false;
 		lock_take_real(&tables);
 	}
+	task->slept_on = true;
 	return lock_wait(&tables, &task->changed, deadline);
 }
 
@@ -425,6 +439,22 @@ int reclaim_wait(reclaim_tid tid, int *status, int timeout_ms)
 	return errno_result(error);
 }
 
+/* With the caller among those who wait for it already. */
+static int end_awaited(struct task *task)
+{
+	int error;
+
+	if (task->state == TASK_ENDED && !task->parent) {
+		stop_waiting(task);
+		return 0;
+	}
+	task->waiters--;
+	error = wait_ended(task, NULL, -1);
+	if (error == EDEADLK) /* noted, for when the caller has left */
+		error = task->state == TASK_ENDING ? EALREADY : 0;
+	return error;
+}
+
 int reclaim_end(reclaim_tid tid, int status)
 {
 	struct task *task;
@@ -441,10 +471,7 @@ int reclaim_end(reclaim_tid tid, int status)
 		task_ask(task, status);
 		task->waiters++;
 		task_reap(task);
-		task->waiters--;
-		error = wait_ended(task, NULL, -1);
-		if (error == EDEADLK) /* noted, for when the caller has left */
-			error = task->state == TASK_ENDING ? EALREADY : 0;
+		error = end_awaited(task);
 	}
 	lock_drop(&tables);
 	return errno_result(error);

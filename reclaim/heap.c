@@ -120,6 +120,17 @@ static bool is_for(struct heap *heap, struct thread *self)
 	       atomic_compare_exchange_strong(&heap->owner, &owner, self);
 }
 
+static void add(_Atomic(struct heap *) *list, struct heap *first,
+		struct heap *heap)
+{
+	heap->next = first;
+	if (__libc_single_threaded)
+		atomic_store_explicit(list, heap, memory_order_relaxed);
+	else
+		while (!atomic_compare_exchange_weak(list, &first, heap))
+			heap->next = first;
+}
+
 struct heap *heap_adopt(_Atomic(struct heap *) *list, struct task *task,
 			struct thread *self)
 {
@@ -138,9 +149,7 @@ struct heap *heap_adopt(_Atomic(struct heap *) *list, struct task *task,
 	heap->uses = 1;
 	atomic_store_explicit(&heap->task, task, memory_order_relaxed);
 	atomic_store_explicit(&heap->owner, self, memory_order_relaxed);
-	do
-		heap->next = first;
-	while (!atomic_compare_exchange_weak(list, &first, heap));
+	add(list, first, heap);
 	return heap;
 }
 
@@ -243,26 +252,20 @@ static bool has_classes(struct heap *heap)
 static void *alloc_in_run(struct heap *heap, unsigned class)
 {
 	struct run *run;
-	unsigned number;
 
 	if (!has_classes(heap))
 		return NULL;
 	run = heap->current[class];
-	if ((unsigned)__builtin_ctzll(run->free) >= run->count)
+	if (!run_has_free(run))
 		run = run_refill(heap, class);
-	if (!run)
-		return NULL;
-	number = (unsigned)__builtin_ctzll(run->free);
-	run->free &= run->free - 1;
-	heap_count(heap, heap_unit(run->size));
-	return run_memory(run) + (size_t)number * run->size;
+	return run ? run_take(heap, run) : NULL;
 }
 
 void *heap_alloc(struct heap *heap, size_t size, size_t align, size_t room)
 {
 	unsigned class = class_for(size, align);
 	size_t least = size > align ? size : align;
-	void *ptr;
+	void *ptr = NULL;
 
 	if (heap_load(&heap->remote_held))
 		heap_drain(heap);
@@ -274,10 +277,8 @@ void *heap_alloc(struct heap *heap, size_t size, size_t align, size_t room)
 		ptr = heap_take(heap, size);
 		if (!ptr && bump_next(heap))
 			ptr = heap_take(heap, size);
-		if (ptr)
-			return ptr;
 	}
-	return alloc_in_run(heap, class);
+	return ptr ? ptr : alloc_in_run(heap, class);
 }
 
 /* ---- the end ---- */
@@ -299,6 +300,14 @@ static void put_chunks(struct heap *heap)
 		classes_reset(heap->classes);
 }
 
+static void forget_others(struct heap *heap)
+{
+	atomic_store_explicit(&heap->remote, NULL, memory_order_relaxed);
+	heap_store(&heap->remote_held, 0);
+	heap_store(&heap->remote_large, 0);
+	heap->freed_twice = NULL;
+}
+
 static void retire(struct heap *heap)
 {
 	atomic_store_explicit(&heap->task, NULL, memory_order_relaxed);
@@ -307,13 +316,10 @@ static void retire(struct heap *heap)
 		put_chunks(heap);
 	heap_store(&heap->held, 0);
 	heap_store(&heap->peak, 0);
-	atomic_store_explicit(&heap->remote, NULL, memory_order_relaxed);
-	heap_store(&heap->remote_held, 0);
-	heap_store(&heap->remote_large, 0);
-	heap->freed_twice = NULL;
+	forget_others(heap);
 	heap->given_up = false;
 	bump_reset(&heap->nursery);
-	if (heap->second)
+	if (heap->second && heap->second->bump.at != heap->second->bump.base)
 		bump_reset(&heap->second->bump);
 }
 

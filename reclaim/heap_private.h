@@ -38,7 +38,6 @@ struct thread;
 struct bump {
 	char *at;    /* from here on ... */
 	size_t left; /* ... so much is */
-	char *last;  /* the block right before, if it is known */
 	bool holes;  /* a block was freed: there may be more to use */
 	char *base;
 	uint8_t *tags;
@@ -123,11 +122,20 @@ static inline void *heap_take_next(struct heap *heap, struct bump *bump,
 	char *ptr = bump->at;
 
 	bump->tags[(size_t)(ptr - bump->base) / 16] = (uint8_t)(bytes / 16);
-	bump->last = ptr;
 	bump->at = ptr + bytes;
 	bump->left -= bytes;
 	heap_count(heap, heap_unit(bytes));
 	return ptr;
+}
+
+/* The first free block of a run that has one. */
+static inline void *run_take(struct heap *heap, struct run *run)
+{
+	size_t number = (size_t)__builtin_ctzll(run->free);
+
+	run->free &= run->free - 1;
+	heap_count(heap, heap_unit(run->size));
+	return run_memory(run) + number * run->size;
 }
 
 /* A block of at most QUICK_MOST bytes, or NULL: ask heap_alloc. */
@@ -135,67 +143,74 @@ static inline void *heap_take(struct heap *heap, size_t size)
 {
 	struct bump *bump = heap->bump;
 	struct run *run;
-	unsigned number;
 
 	if (size < bump->left)
 		return heap_take_next(heap, bump, size);
 	run = heap->current[class_of_granules[(size + 15) / 16]];
-	number = (unsigned)__builtin_ctzll(run->free);
-	if (__builtin_expect(number >= run->count, 0))
+	if (__builtin_expect(!run_has_free(run), 0))
 		return NULL;
-	run->free &= run->free - 1;
-	heap_count(heap, heap_unit(run->size));
-	return run_memory(run) + (size_t)number * run->size;
+	return run_take(heap, run);
 }
 
-/* The same for the block at the end of the bump area. */
-static inline bool heap_put_last(struct heap *heap, struct bump *bump)
+/* Free a block before the end of a bump area, if it is a live one. */
+static inline bool heap_put_before(struct heap *heap, struct bump *bump,
+				   char *ptr)
 {
-	uint8_t *tag = &bump->tags[(size_t)(bump->last - bump->base) / 16];
-	size_t bytes = (size_t)(bump->at - bump->last);
+	size_t offset = (size_t)(ptr - bump->base);
+	uint8_t *tag = &bump->tags[offset / 16];
+	size_t granules = __atomic_load_n(tag, __ATOMIC_RELAXED);
 
-	if (*tag != bytes / 16)
+	if ((offset & 15) | (granules - 1 >= TAG_FREE - 1))
 		return false;
-	*tag = 0;
-	bump->at = bump->last;
-	bump->left += bytes;
-	bump->last = NULL;
+	heap_uncount(heap, heap_unit(granules * 16));
 	bump->holes = true;
-	heap_uncount(heap, heap_unit(bytes));
+	if (ptr + granules * 16 == bump->at) {
+		__atomic_store_n(tag, 0, __ATOMIC_RELAXED);
+		bump->at = ptr;
+		bump->left += granules * 16;
+	} else {
+		__atomic_store_n(tag, granules | TAG_FREE, __ATOMIC_RELAXED);
+	}
 	return true;
 }
 
 /*
- * Whether ptr was a live block of this heap's, and now is free.  What is no
- * block has a rest, or a bit that is set.
+ * Free a block of this heap's, if that is quick; else its run, which
+ * was found, is full or no run of blocks; or it is anything.  What is no block
+ * of a run has a rest, or a bit that is set.
  */
-static inline bool heap_put(struct heap *heap, void *ptr)
+enum put { PUT_DONE, PUT_BY_RUN, PUT_NOT };
+
+static inline enum put heap_put(struct heap *heap, void *ptr,
+				struct run **found)
 {
 	struct bump *bump = heap->bump;
 	uint64_t product, bit, free;
 	struct run *run;
 
-	if (ptr == bump->last && ptr)
-		return heap_put_last(heap, bump);
+	if ((char *)ptr >= bump->base && (char *)ptr < bump->at)
+		return heap_put_before(heap, bump, ptr) ? PUT_DONE : PUT_NOT;
 	if (__builtin_expect(!arena_has(ptr), 0))
-		return false;
-	run = arena_run(ptr);
+		return PUT_NOT;
+	*found = run = arena_run(ptr);
 	if (__builtin_expect(atomic_load_explicit(&run->heap,
 						  memory_order_relaxed) != heap,
 			     0))
-		return false;
+		return PUT_BY_RUN;
+	if (run->reciprocal == 0)
+		return PUT_BY_RUN;
 	product = (arena_offset(ptr) - ((size_t)run->kib << 10)) *
 		  run->reciprocal;
 	free = run->free;
 	bit = (uint64_t)1 << (product >> 32);
 	if (__builtin_expect(
 		    (uint32_t)product >= run->reciprocal || (free & bit), 0))
-		return false;
+		return PUT_NOT;
 	heap_uncount(heap, heap_unit(run->size));
 	run->free = free | bit;
 	if (__builtin_expect(run_is_empty(run), 0))
 		run_emptied(heap, run);
-	return true;
+	return PUT_DONE;
 }
 
 /* ---- the slow path ---- */
@@ -231,8 +246,8 @@ struct block {
 /* What a pointer is to `self`. */
 void block_find(void *ptr, const struct thread *self, struct block *block);
 
-/* By the owner, for what heap_put left: whether it was a live block here. */
-bool heap_put_here(struct heap *heap, void *ptr);
+/* By the owner: whether ptr, of this run, was a live block here. */
+bool heap_put_by_run(struct heap *heap, struct run *run, void *ptr);
 
 /*
  * Free a block that was found to be live, or may be.  By others than the
@@ -262,7 +277,8 @@ void bump_reset(struct bump *bump);
 bool bump_next(struct heap *heap);
 
 void bump_find(const struct bump *bump, struct block *block);
-void bump_free(struct heap *heap, struct bump *bump, char *ptr);
+/* By the owner: free a block, if it is a live one. */
+bool bump_put(struct heap *heap, struct bump *bump, char *ptr);
 bool bump_free_remote(struct bump *bump, const char *ptr);
 bool bump_resize(struct heap *heap, struct bump *bump, char *ptr, size_t size);
 /* Make what others freed free; how much that is. */

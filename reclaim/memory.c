@@ -49,12 +49,12 @@ void memory_start(void)
 {
 	const char *wanted = getenv("RECLAIM_MALLOC");
 
+	system_only = tools_here();
 	if (wanted && strcmp(wanted, "system") == 0)
 		system_only = true;
-	else if (!wanted || strcmp(wanted, "heap") != 0)
-		system_only = tools_here();
-	if (wanted && strcmp(wanted, "system") != 0 &&
-	    strcmp(wanted, "heap") != 0)
+	else if (wanted && strcmp(wanted, "heap") == 0)
+		system_only = false;
+	else if (wanted && *wanted)
 		reclaim_say(RECLAIM_WARNING,
 			    "RECLAIM_MALLOC=%s is neither \"heap\" nor "
 			    "\"system\": ignored",
@@ -421,9 +421,32 @@ static void *alloc(size_t size, size_t align, bool zero, void *place)
 	return ptr;
 }
 
+void *memory_refill(size_t size, void *place)
+{
+	struct heap *heap = thread_of_caller.heap;
+	void *ptr = NULL;
+
+	if (heap && size <= QUICK_MOST)
+		ptr = run_take_partial(heap,
+				       class_of_granules[(size + 15) / 16]);
+	return ptr ? ptr : memory_alloc(size, HEAP_ALIGN, place);
+}
+
 void *memory_alloc(size_t size, size_t align, void *place)
 {
-	return alloc(size, align, false, place);
+	struct thread *self = thread_self();
+	void *ptr = NULL;
+
+	if (!*self->seat && !system_only)
+		heap_of(self);
+	/* Where there is a quick path a block is no more than its bytes. */
+	if (self->heap && size <= CLASS_MOST)
+		ptr = heap_alloc(self->heap, size, align, 0);
+	if (!ptr)
+		return alloc(size, align, false, place);
+	if (self->heap->freed_twice)
+		tell_of_twice(self, self->heap);
+	return ptr;
 }
 
 void *memory_calloc(size_t n, size_t size, void *place)
@@ -471,12 +494,13 @@ static bool free_held(struct thread *self, const struct held *held, void *place)
 void memory_free(void *ptr, void *place)
 {
 	struct thread *self = thread_self();
-	int saved = errno;
 	struct held held;
+	int saved;
 	bool freed;
 
-	if (!ptr || (self->heap && heap_put_here(self->heap, ptr)))
+	if (!ptr)
 		return;
+	saved = errno;
 	if (!arena_has(ptr)) {
 		if (may_be_libcs(ptr, "free", place))
 			record_free(self->current, ptr, place);
@@ -489,6 +513,12 @@ void memory_free(void *ptr, void *place)
 		}
 	}
 	errno = saved;
+}
+
+void memory_free_by_run(struct heap *heap, struct run *run, void *ptr)
+{
+	if (!heap_put_by_run(heap, run, ptr))
+		memory_free(ptr, NULL);
 }
 
 /* ---- resizing ---- */
@@ -644,7 +674,11 @@ void *memory_give(void *ptr, struct task *to)
 	struct thread *self = thread_self();
 	struct held held = {.locked = false};
 
-	if (!ptr || !arena_has(ptr))
+	if (!ptr) {
+		errno = EINVAL;
+		return NULL;
+	}
+	if (!arena_has(ptr))
 		return record_give(self->current, ptr, to);
 	block_find(ptr, self, &held.block);
 	held.task = task_of(&held.block);
@@ -691,13 +725,16 @@ void memory_end(struct task *task)
 	struct heap *first, *heap;
 
 	lock_take(&tables); /* against those who look at it */
-	first = atomic_exchange(&memory->heaps, NULL);
+	first = atomic_load_explicit(&memory->heaps, memory_order_relaxed);
+	atomic_store_explicit(&memory->heaps, NULL, memory_order_relaxed);
 	lock_drop(&tables);
 	for (heap = first; tools_told && heap; heap = heap->next)
 		heap_each(heap, tell_tools_freed, NULL);
 	heap_end(first, self);
-	*self->seat = NULL;
-	self->heap = NULL;
+	if (self->current == task) {
+		*self->seat = NULL;
+		self->heap = NULL;
+	}
 	if (memory->records.newest)
 		records_end(&memory->records);
 }

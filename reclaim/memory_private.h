@@ -48,17 +48,26 @@ static inline void *memory_quick_alloc(size_t size)
 	return heap && size <= QUICK_MOST ? heap_take(heap, size) : NULL;
 }
 
+void memory_free(void *ptr, void *place);
+void memory_free_by_run(struct heap *heap, struct run *run, void *ptr);
+
 static inline bool memory_quick_free(void *ptr)
 {
 	struct heap *heap = thread_of_caller.heap;
+	struct run *run;
+	enum put put = heap ? heap_put(heap, ptr, &run) : PUT_NOT;
 
-	return heap && heap_put(heap, ptr);
+	if (put == PUT_BY_RUN)
+		memory_free_by_run(heap, run, ptr);
+	return put != PUT_NOT;
 }
+
+/* For what memory_quick_alloc had none. */
+void *memory_refill(size_t size, void *place);
 
 void *memory_alloc(size_t size, size_t align, void *place);
 void *memory_calloc(size_t n, size_t size, void *place);
 void *memory_realloc(void *ptr, size_t size, void *place);
-void memory_free(void *ptr, void *place);
 
 /* ---- limits ---- */
 

@@ -407,22 +407,50 @@ static bool unmark_full(struct run *run, struct heap *heap)
 	return full;
 }
 
+static void replace_current(struct heap *heap, unsigned class, struct run *run)
+{
+	mark_full(heap->classes->current[class], heap);
+	heap->classes->current[class] = run;
+}
+
+static struct run *pop_partial(struct classes *classes, unsigned class)
+{
+	struct run *run = classes->partial[class].first;
+
+	if (run)
+		remove_run(&classes->partial[class], run);
+	return run;
+}
+
+/* Where there is nothing else to do at a refill. */
+void *run_take_partial(struct heap *heap, unsigned class)
+{
+	struct classes *classes = heap->classes;
+	struct run *run;
+
+	if (!classes || heap_load(&heap->remote_held) ||
+	    (classes->refills + 1) % REFILLS_PER_LOOK == 0)
+		return NULL;
+	run = pop_partial(classes, class);
+	if (!run)
+		return NULL;
+	classes->refills++;
+	replace_current(heap, class, run);
+	return run_take(heap, run);
+}
+
 struct run *run_refill(struct heap *heap, unsigned class)
 {
 	struct classes *classes = heap->classes;
-	struct run *run = classes->current[class];
+	struct run *run;
 
 	if (++classes->refills % REFILLS_PER_LOOK == 0)
 		look_at_clock(heap);
-	run = classes->partial[class].first;
-	if (run)
-		remove_run(&classes->partial[class], run);
-	else
+	run = pop_partial(classes, class);
+	if (!run)
 		run = make_run(heap, class);
-	if (run) {
-		mark_full(classes->current[class], heap);
-		classes->current[class] = run;
-	}
+	if (run)
+		replace_current(heap, class, run);
 	return run;
 }
 

@@ -33,7 +33,7 @@ struct heap;
 
 /*
  * Sizes: steps of 16 to 128, then four to a doubling, so that a block is at
- * most a fifth larger than what was asked for.
+ * most a quarter larger than what was asked for.
  */
 #define CLASS_COUNT 36
 #define CLASS_MOST  16384 /* bytes */
@@ -81,6 +81,11 @@ static inline uint32_t run_reciprocal(size_t size)
 static inline bool run_is_empty(const struct run *run)
 {
 	return run->free == ~(uint64_t)0;
+}
+
+static inline bool run_has_free(const struct run *run)
+{
+	return __builtin_ctzll(run->free) < run->count;
 }
 
 /*
@@ -141,6 +146,9 @@ void classes_reset(struct classes *classes);
 
 /* A run of a class with free blocks, made the current one; NULL, ENOMEM. */
 struct run *run_refill(struct heap *heap, unsigned class);
+
+/* A block of a run with some free ones, made the current; NULL: refill. */
+void *run_take_partial(struct heap *heap, unsigned class);
 
 /* Blocks of a run of the heap's are free from now on. */
 void run_free(struct heap *heap, struct run *run, uint64_t blocks);

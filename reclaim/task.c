@@ -114,8 +114,10 @@ static struct task *take_task(const struct reclaim_task_opts *opts)
 
 	if (!task)
 		return NULL;
+	/* Of a size that the compiler does not know: it would not call memset.
+	 */
 	memset((char *)task + sizeof(task->slot), 0,
-	       sizeof(*task) - sizeof(task->slot));
+	       tasks.table.item - sizeof(task->slot));
 	task->state = TASK_LIVE;
 	task->changed = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
 	set_options(task, opts);

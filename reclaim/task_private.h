@@ -47,6 +47,7 @@ struct task {
 	bool out_of_turn;      /* ends by itself, before newer siblings */
 	unsigned waiters;
 	pthread_cond_t changed; /* it ended, or a child of it did */
+	bool slept_on;		/* somebody waits for that */
 	uint32_t flags;
 	char name[RECLAIM_NAME_MAX];
 };
@@ -78,6 +79,15 @@ struct task *task_make(const struct reclaim_task_opts *opts);
 /* Take a task out of its parent's children; and let go of it for good. */
 void task_unlink(struct task *task);
 void task_put(struct task *task);
+
+/* Wake those who wait for something to change. */
+static inline void task_changed(struct task *task)
+{
+	if (!task->slept_on)
+		return;
+	task->slept_on = false;
+	pthread_cond_broadcast(&task->changed);
+}
 
 /* Ask a task and all below it to end. */
 void task_ask(struct task *task, int status);

@@ -123,13 +123,10 @@ void thread_make_key(void)
 		abort();
 }
 
-int thread_watch(void)
+int thread_watch_now(struct thread *self)
 {
-	struct thread *self = thread_self();
-	int error = 0;
+	int error = pthread_setspecific(key, self);
 
-	if (!self->watched)
-		error = pthread_setspecific(key, self);
 	self->watched = !error;
 	return errno_result(error);
 }

@@ -78,7 +78,15 @@ void thread_forget_start(void *self);
 void thread_load_unwinder(void);
 
 /* Have the calling thread noticed when it ends.  -1 with ENOMEM. */
-int thread_watch(void);
+int thread_watch_now(struct thread *self);
+
+static inline int thread_watch(void)
+{
+	struct thread *self = thread_self();
+
+	return self->watched ? 0 : thread_watch_now(self);
+}
+
 void thread_make_key(void);
 
 /* Work for `task` to release it, and go back to what was before. */

@@ -48,7 +48,7 @@ static void worker_gone(struct thread *self)
 			unwanted = true;
 		}
 	}
-	pthread_cond_broadcast(&task->changed);
+	task_changed(task);
 	task_reap(task);
 	lock_drop(&tables);
 	if (unwanted)

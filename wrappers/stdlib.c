@@ -18,7 +18,7 @@ void *save_malloc(size_t size)
 {
 	void *ptr = memory_quick_alloc(size);
 
-	return ptr ? ptr : memory_alloc(size, HEAP_ALIGN, PLACE);
+	return ptr ? ptr : memory_refill(size, PLACE);
 }
 
 void *save_calloc(size_t n, size_t size)
