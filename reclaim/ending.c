@@ -537,10 +537,12 @@ static void end_all(void)
 		gave_up = task_await_change(task_root) == ETIMEDOUT;
 	while (task_reap(task_root), task_root->newest_child) {
 		leaf = newest_leaf(task_root);
-		if (leaf->parked)
-			leaf->own = NULL; /* its thread stays parked */
-		else
+		if (leaf->parked) {
+			leaf->own = NULL;	  /* its thread stays parked */
+			leaf->state = TASK_DYING; /* even if it has exited */
+		} else {
 			give_up_on(leaf);
+		}
 	}
 }
 

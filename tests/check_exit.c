@@ -586,6 +586,53 @@ START_TEST(a_deaf_thread_is_given_up)
 }
 END_TEST
 
+static pthread_key_t key;
+static sem_t go;
+
+static void linger(void *arg)
+{
+	(void)arg;
+	sem_post(&there);
+	while (sem_wait(&go) != 0)
+		;
+}
+
+ENTRY(exit_and_linger)
+{
+	defer(argv[0]);
+	pthread_setspecific(key, &key);
+	save_exit(0);
+}
+
+static void let_go(int severity, const char *text, void *arg)
+{
+	write_report(severity, text, arg);
+	sem_post(&go);
+	usleep(20000);
+}
+
+static void exit_with_one_that_lingers(void)
+{
+	sem_init(&go, 0, 0);
+	pthread_key_create(&key, linger);
+	reclaim_on_report(let_go, NULL);
+	spawn_below(0, "a", exit_and_linger);
+	await_there();
+	spawn_deaf(0, "b");
+	exit(0);
+}
+
+/* It waits for the process's end by the time that it is looked at. */
+START_TEST(one_that_had_exited_is_no_hindrance)
+{
+	struct outcome outcome = outcome_of(exit_with_one_that_lingers);
+
+	ck_assert(outcome.exited);
+	ck_assert_int_eq(outcome.status, 0);
+	ck_assert_int_eq(outcome.text[0], 'a');
+}
+END_TEST
+
 static void exit_with_a_deaf_child_below(void)
 {
 	reclaim_tid a = task_with(0, "a");
@@ -960,6 +1007,7 @@ static void fill(Suite *suite)
 	tcase_add_checked_fixture(tcase, make_there, destroy_there);
 	tcase_add_test(tcase, threads_are_stopped_and_end_in_order);
 	tcase_add_test(tcase, a_deaf_thread_is_given_up);
+	tcase_add_test(tcase, one_that_had_exited_is_no_hindrance);
 	tcase_add_test(tcase, those_above_and_beside_it_end_all_the_same);
 	tcase_add_test(tcase, a_task_that_a_stranger_is_in_is_given_up);
 	tcase_add_test(tcase, a_deaf_worker_is_given_up);
