@@ -55,11 +55,19 @@ RECLAIM_API int reclaim_init(void);
 /* ---- memory: gone with the task ---- */
 
 /*
+ * From the task's heap: libc's own free and realloc, as a library calls them
+ * that was compiled without this header, must not be given a block of it.
  * Aligned to 16 bytes at least.  A request of zero bytes gives a pointer of its
- * own; save_realloc(p, 0) frees, as glibc's does.  save_free passes what
- * libc allocated behind the wrappers on to libc.  save_getline's line is the
- * task's as well.  Blocks of save_malloc2 are of another family (below):
- * save_free of one is wrong use, told and refused; save_realloc: NULL, EINVAL.
+ * own; save_realloc(p, 0) frees, as glibc's does.  save_realloc leaves a block
+ * where it is if it can; what it moves is aligned to 16 bytes.  save_free and
+ * save_realloc pass what libc allocated behind the wrappers on to libc.
+ * save_getline's line is the task's as well.
+ * What was freed before, a pointer into a block, and what nobody allocated are
+ * wrong use, told and refused; so are blocks of save_malloc2, which are of
+ * another family (below); save_realloc of one: NULL, EINVAL.
+ * A thread takes no lock to allocate and free its own blocks of up to 16 KiB,
+ * unless its heap gets or loses a chunk; what another thread frees is used
+ * again when the owner next looks for memory.
  */
 RECLAIM_API void *save_malloc(size_t size);
 RECLAIM_API void *save_calloc(size_t n, size_t size);

@@ -76,14 +76,22 @@ enum {
 	RECLAIM_ENDED	/* only its status is left */
 };
 
+/*
+ * Memory is counted as it is served: a request is rounded up to 16 bytes, and
+ * above 128 to at most a quarter more; an alignment beyond 16 and, with
+ * RECLAIM_PLACES, the place beside each block take more.  In a task with
+ * max_bytes, and with RECLAIM_MALLOC=system, it is counted as asked for, and a
+ * block that was given as its giver counted it.  A block that somebody frees no
+ * longer counts, whoever did.
+ */
 struct reclaim_task_info {
 	reclaim_tid tid;
 	reclaim_tid parent; /* 0: this is the root */
 	char name[RECLAIM_NAME_MAX];
 	int state;
 	int status;	      /* meaningful once it ends */
-	size_t bytes;	      /* of live memory, as asked for */
-	size_t peak_bytes;    /* the most there ever was */
+	size_t bytes;	      /* of live memory */
+	size_t peak_bytes;    /* the most of it; of several threads, summed */
 	size_t blocks;	      /* live allocations */
 	size_t max_bytes;     /* 0: no limit */
 	uint32_t handles;     /* held now */
@@ -241,9 +249,10 @@ RECLAIM_API int reclaim_track(const struct reclaim_kind *kind, void *id,
  * must be its owner, or above or below it (else EPERM).
  * give_fd moves whatever holds the descriptor: a FILE goes with its fd.
  * EBADF where it is not tracked; EMFILE at the receiver's limit.
- * give may move the block, as realloc does, and returns where it is now; NULL
- * where it failed, and then it is where it was: ENOMEM, or EINVAL where ptr
- * is no live block.  Both: ESRCH.
+ * give may move the block, as realloc does, to where it is aligned to 16 bytes
+ * at least, and returns where it is now; NULL where it failed, and then it is
+ * where it was: ENOMEM, also at the receiver's limit, or EINVAL where ptr is no
+ * live block.  Both: ESRCH.
  */
 RECLAIM_API int reclaim_give_fd(int fd, reclaim_tid to);
 RECLAIM_API void *reclaim_give(void *ptr, reclaim_tid to);
@@ -277,8 +286,13 @@ RECLAIM_API void reclaim_say(int severity, const char *format, ...)
 /*
  * What wrong use is, and what to do about it.  What is found out does not take
  * effect: what was to be freed or closed stays as it was.  The policy says only
- * whether it is told.  A pointer that was never recorded is libc's to judge:
- * with libc's memory behind the tasks, that goes for the first three.
+ * whether it is told.
+ * The first three are of memory.  What a pointer into the library's heaps is,
+ * is known without reading what it points to; a block that was freed is known
+ * as such until its memory is used again, and where its own thread and another
+ * free it, that may be told later.  Elsewhere, what lies in a loaded object,
+ * or is aligned as no block of libc's, is foreign; any other pointer that was
+ * never recorded is libc's to judge, and with RECLAIM_MALLOC=system every one.
  * Returns the level before, or -1 with errno EINVAL.
  */
 enum {
