@@ -110,8 +110,10 @@ static struct chunk *take_free(unsigned order, int kind)
 
 /* ---- from the system ---- */
 
-#define FIRST_PAGE \
-	((sizeof(struct arena) + ((size_t)1 << PAGE_BITS) - 1) >> PAGE_BITS)
+/* Whole pages of any system's, of 64 KiB at most. */
+#define SYSTEM_PAGES 16
+#define WHOLE(pages) (((pages) + SYSTEM_PAGES - 1) & -(size_t)SYSTEM_PAGES)
+#define FIRST_PAGE   WHOLE((sizeof(struct arena) >> PAGE_BITS) + 1)
 
 /* So many at a time, at least: 1 MiB. */
 #define EXTENSION_LEAST 256
@@ -199,7 +201,7 @@ static bool make_usable(struct arena *arena, size_t to)
 static bool extend(struct arena *arena, unsigned order)
 {
 	size_t chunk = (size_t)1 << order;
-	size_t least = ((arena->pages + chunk - 1) & -chunk) + chunk;
+	size_t least = WHOLE(((arena->pages + chunk - 1) & -chunk) + chunk);
 	size_t more = arena->pages - FIRST_PAGE, most;
 
 	if (least > ARENA_PAGES)
@@ -246,8 +248,10 @@ static void purge(size_t bytes)
 
 	while (dirty->bytes > until) {
 		chunk = dirty->of_order[31 - __builtin_clz(dirty->orders)];
+		if (madvise(chunk_memory(chunk), chunk_size(chunk),
+			    MADV_DONTNEED) != 0)
+			break; /* less than a page of the system's */
 		unlist_free(chunk);
-		madvise(chunk_memory(chunk), chunk_size(chunk), MADV_DONTNEED);
 		free_merged(chunk, CLEAN);
 	}
 	errno = saved;

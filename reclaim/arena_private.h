@@ -54,7 +54,7 @@ struct chunk {
 };
 
 struct arena {
-	struct run runs[ARENA_KIB];	/* a chunk's are where its KiBs are */
+	struct run runs[ARENA_KIB];	/* four for each page, see run.c */
 	uint16_t run_of_kib[ARENA_KIB]; /* 0: none that is live */
 	struct chunk chunks[ARENA_PAGES];
 	uint8_t order_of_page[ARENA_PAGES]; /* of chunks in use */

@@ -92,32 +92,37 @@ void block_find(void *ptr, const struct thread *self, struct block *block)
 
 /* ---- freeing ---- */
 
-static void put_large(const struct block *block)
+/* Of two that free a large block at once, the lock tells who is first. */
+static bool put_large(const struct block *block)
 {
-	struct chunk *chunk = chunk_of(block->ptr);
+	struct chunk *chunk;
+	bool first;
 
 	lock_take(&heaps);
-	heap_unlink(block->heap, chunk);
-	chunk_forget(chunk);
-	chunk_put(chunk);
-	arena_tick();
+	chunk = chunk_of(block->ptr);
+	first = chunk && arena_run(block->ptr) == block->run;
+	if (first) {
+		heap_unlink(block->heap, chunk);
+		chunk_forget(chunk);
+		chunk_put(chunk);
+		arena_tick();
+	}
 	lock_drop(&heaps);
+	return first;
 }
 
-void block_free(const struct block *block)
+bool block_free(const struct block *block)
 {
 	struct run *run = block->run;
 
-	if (run->class == RUN_BUMP) {
-		bump_put(block->heap, run->bump, block->ptr);
-		return;
-	}
+	if (run->class == RUN_BUMP)
+		return bump_put(block->heap, run->bump, block->ptr);
+	if (run->class == RUN_LARGE && !put_large(block))
+		return false;
 	heap_uncount(block->heap, heap_unit(block->size));
-	if (run->class == RUN_LARGE) {
-		put_large(block);
-		return;
-	}
-	run_free(block->heap, run, bit_of(block));
+	if (run->class != RUN_LARGE)
+		run_free(block->heap, run, bit_of(block));
+	return true;
 }
 
 bool heap_put_by_run(struct heap *heap, struct run *run, void *ptr)
@@ -149,25 +154,18 @@ static void publish(struct heap *heap, struct run *run)
 						      memory_order_relaxed));
 }
 
-/* Two that free a large block at once: the lock tells who was first. */
-static bool free_large_remote(const struct block *block)
+static void count_remote(struct heap *heap, size_t size)
 {
-	struct chunk *chunk;
+	atomic_fetch_add_explicit(&heap->remote_held, heap_unit(size),
+				  memory_order_relaxed);
+}
 
-	lock_take(&heaps);
-	chunk = chunk_of(block->ptr);
-	if (!chunk || arena_run(block->ptr) != block->run) {
-		lock_drop(&heaps);
-		return false;
-	}
-	atomic_fetch_add(&block->heap->remote_large, heap_unit(block->size));
-	atomic_fetch_add(&block->heap->remote_held, heap_unit(block->size));
-	heap_unlink(block->heap, chunk);
-	chunk_forget(chunk);
-	chunk_put(chunk);
-	arena_tick();
-	lock_drop(&heaps);
-	return true;
+/* Nothing has to be folded in but the count. */
+static void count_remote_large(struct heap *heap, size_t size)
+{
+	atomic_fetch_add_explicit(&heap->remote_large, heap_unit(size),
+				  memory_order_relaxed);
+	count_remote(heap, size);
 }
 
 bool block_free_remote(const struct block *block)
@@ -175,8 +173,12 @@ bool block_free_remote(const struct block *block)
 	struct run *run = block->run;
 	uint64_t bit = 1, before;
 
-	if (run->class == RUN_LARGE)
-		return free_large_remote(block);
+	if (run->class == RUN_LARGE) {
+		if (!put_large(block))
+			return false;
+		count_remote_large(block->heap, block->size);
+		return true;
+	}
 	if (run->class == RUN_BUMP) {
 		if (!bump_free_remote(run->bump, block->ptr))
 			return false;
@@ -282,8 +284,7 @@ bool block_move(const struct block *block, struct heap *to)
 	lock_take(&heaps);
 	heap_unlink(block->heap, chunk);
 	heap_link(to, chunk);
-	atomic_fetch_add(&block->heap->remote_large, heap_unit(block->size));
-	atomic_fetch_add(&block->heap->remote_held, heap_unit(block->size));
+	count_remote_large(block->heap, block->size);
 	atomic_store(&block->run->heap, to);
 	lock_drop(&heaps);
 	heap_count(to, heap_unit(block->size));

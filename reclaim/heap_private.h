@@ -46,10 +46,9 @@ struct bump {
 #define TAG_FREE   0x40
 #define TAG_REMOTE 0x80 /* freed by another thread */
 
-#define NURSERY_ORDER 0 /* 4 KiB */
-#define SECOND_ORDER                                            \
-	1 /* 8 KiB: task of 32 blocks to 512 bytes fits in both \
-	   */
+/* 4 KiB, and 8: a task of 32 blocks of up to 512 bytes needs no runs. */
+#define NURSERY_ORDER	0
+#define SECOND_ORDER	1
 #define GRANULES(order) ((size_t)256 << (order))
 
 struct heap {
@@ -188,7 +187,9 @@ static inline enum put heap_put(struct heap *heap, void *ptr,
 	uint64_t product, bit, free;
 	struct run *run;
 
-	if ((char *)ptr >= bump->base && (char *)ptr < bump->at)
+	/* One comparison: two would be guessed wrong, one or the other. */
+	if ((uintptr_t)ptr - (uintptr_t)bump->base <
+	    (uintptr_t)bump->at - (uintptr_t)bump->base)
 		return heap_put_before(heap, bump, ptr) ? PUT_DONE : PUT_NOT;
 	if (__builtin_expect(!arena_has(ptr), 0))
 		return PUT_NOT;
@@ -250,10 +251,10 @@ void block_find(void *ptr, const struct thread *self, struct block *block);
 bool heap_put_by_run(struct heap *heap, struct run *run, void *ptr);
 
 /*
- * Free a block that was found to be live, or may be.  By others than the
- * heap's owner: false where somebody else was first.
+ * Free a block that was found to be live, or may be: by the heap's owner, or by
+ * another thread.  False where somebody else was first.
  */
-void block_free(const struct block *block);
+bool block_free(const struct block *block);
 bool block_free_remote(const struct block *block);
 
 /* By the owner: resize it where it is, if that goes. */

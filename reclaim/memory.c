@@ -452,12 +452,15 @@ void *memory_alloc(size_t size, size_t align, void *place)
 void *memory_calloc(size_t n, size_t size, void *place)
 {
 	size_t bytes;
+	void *ptr;
 
 	if (__builtin_mul_overflow(n, size, &bytes)) {
 		errno = ENOMEM;
 		return NULL;
 	}
-	return alloc(bytes, HEAP_ALIGN, true, place);
+	ptr = memory_quick_alloc(bytes);
+	return ptr ? memset(ptr, 0, bytes)
+		   : alloc(bytes, HEAP_ALIGN, true, place);
 }
 
 /* ---- freeing ---- */
@@ -474,10 +477,8 @@ static bool free_block(struct thread *self, const struct block *block,
 		label.freed = place;
 		write_label(block, &label);
 	}
-	if (!is_mine(self, block))
-		return block_free_remote(block);
-	block_free(block);
-	return true;
+	return is_mine(self, block) ? block_free(block)
+				    : block_free_remote(block);
 }
 
 static bool free_held(struct thread *self, const struct held *held, void *place)

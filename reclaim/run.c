@@ -79,25 +79,35 @@ static void unlist_empty(struct classes *classes, struct run *run)
 		classes->lengths &= ~(1u << length);
 }
 
+/* ---- descriptions ---- */
+
 /*
- * ---- descriptions: a chunk has as many as it has KiBs ----
- *
- * They begin elsewhere in each, so that those of many chunks, of which few are
- * in use, do not share few lines of the cache.
+ * A chunk has as many as it has KiBs, four for each page, and most use few of
+ * them.  So the first ones of 64 pages lie side by side, then their second
+ * ones, and so on: the many small chunks of small tasks share pages of
+ * descriptions.  And large chunks begin with another of their pages each, so
+ * that what is in use does not fall on few lines of the cache.
  */
-#define COLOUR(first_kib) (((first_kib) >> 10) * 48)
+#define ROW		   64
+#define COLOUR(first_page) (((first_page) >> 8) * 48)
+
+static struct run *description(const struct chunk *chunk, size_t n)
+{
+	size_t first = chunk_first_kib(chunk) >> 2;
+	size_t pages = (size_t)1 << chunk->order;
+	size_t page = first + ((n + COLOUR(first)) & (pages - 1));
+	size_t row = page / ROW * 4 + (n >> chunk->order);
+
+	return &arena_of(chunk)->runs[row * ROW + page % ROW];
+}
 
 static struct run *describe(struct chunk *chunk)
 {
-	struct arena *arena = arena_of(chunk);
-	size_t first = chunk_first_kib(chunk), kibs = chunk_size(chunk) >> 10;
 	struct run *run;
 
 	if (!chunk->spare)
-		return &arena->runs[first +
-				    ((COLOUR(first) + chunk->described++) &
-				     (kibs - 1))];
-	run = &arena->runs[chunk->spare];
+		return description(chunk, chunk->described++);
+	run = &arena_of(chunk)->runs[chunk->spare];
 	chunk->spare = run->kib;
 	return run;
 }
