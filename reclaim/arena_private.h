@@ -103,7 +103,7 @@ static inline struct run *arena_run(const void *ptr)
 
 static inline char *run_memory(const struct run *run)
 {
-	return (char *)arena_of(run) + ((size_t)run->kib << 10);
+	return (char *)arena_of(run) + run->offset;
 }
 
 static inline size_t chunk_first_kib(const struct chunk *chunk)

@@ -131,10 +131,14 @@ static inline void *heap_take_next(struct heap *heap, struct bump *bump,
 static inline void *run_take(struct heap *heap, struct run *run)
 {
 	size_t number = (size_t)__builtin_ctzll(run->free);
+	char *ptr;
 
 	run->free &= run->free - 1;
 	heap_count(heap, heap_unit(run->size));
-	return run_memory(run) + number * run->size;
+	ptr = run_memory(run) + number * run->size;
+	if (!ptr)
+		__builtin_unreachable();
+	return ptr;
 }
 
 /* A block of at most QUICK_MOST bytes, or NULL: ask heap_alloc. */
@@ -200,8 +204,7 @@ static inline enum put heap_put(struct heap *heap, void *ptr,
 		return PUT_BY_RUN;
 	if (run->reciprocal == 0)
 		return PUT_BY_RUN;
-	product = (arena_offset(ptr) - ((size_t)run->kib << 10)) *
-		  run->reciprocal;
+	product = (arena_offset(ptr) - run->offset) * run->reciprocal;
 	free = run->free;
 	bit = (uint64_t)1 << (product >> 32);
 	if (__builtin_expect(

@@ -108,13 +108,13 @@ static struct run *describe(struct chunk *chunk)
 	if (!chunk->spare)
 		return description(chunk, chunk->described++);
 	run = &arena_of(chunk)->runs[chunk->spare];
-	chunk->spare = run->kib;
+	chunk->spare = (uint16_t)run->offset;
 	return run;
 }
 
 static void undescribe(struct chunk *chunk, struct run *run)
 {
-	run->kib = chunk->spare;
+	run->offset = chunk->spare;
 	chunk->spare = (uint16_t)(run - arena_of(chunk)->runs);
 }
 
@@ -130,7 +130,7 @@ static void map_run(const struct run *run)
 {
 	struct arena *arena = arena_of(run);
 
-	map_kibs(arena, run->kib, run->kibs, (uint16_t)(run - arena->runs));
+	map_kibs(arena, run_kib(run), run->kibs, (uint16_t)(run - arena->runs));
 }
 
 struct run *chunk_describe(struct chunk *chunk, struct heap *heap,
@@ -141,7 +141,7 @@ struct run *chunk_describe(struct chunk *chunk, struct heap *heap,
 	*run = (struct run){
 		.heap = heap,
 		.class = (uint8_t) class,
-		.kib = (uint16_t)chunk_first_kib(chunk),
+		.offset = (uint32_t)chunk_first_kib(chunk) << 10,
 		/* What is in the middle of a large one is found by chunk. */
 		.kibs = class == RUN_LARGE
 				? 1
@@ -169,8 +169,8 @@ static void map_ends(const struct run *run)
 	struct arena *arena = arena_of(run);
 	uint16_t number = (uint16_t)(run - arena->runs);
 
-	map_kibs(arena, run->kib, 1, number);
-	map_kibs(arena, run->kib + run->kibs - 1u, 1, number);
+	map_kibs(arena, run_kib(run), 1, number);
+	map_kibs(arena, run_kib(run) + run->kibs - 1u, 1, number);
 }
 
 static void make_empty(struct classes *classes, struct run *run, size_t kib,
@@ -179,7 +179,7 @@ static void make_empty(struct classes *classes, struct run *run, size_t kib,
 	atomic_store_explicit(&run->heap, NULL, memory_order_relaxed);
 	run->class = RUN_EMPTY;
 	run->reciprocal = 0;
-	run->kib = (uint16_t)kib;
+	run->offset = (uint32_t)kib << 10;
 	run->kibs = (uint16_t)kibs;
 	map_ends(run);
 	list_empty(classes, run);
@@ -213,7 +213,7 @@ static void retire(struct heap *heap, struct run *run)
 {
 	struct chunk *chunk = chunk_of(run_memory(run));
 	struct arena *arena = arena_of(chunk);
-	size_t kib = run->kib, kibs = run->kibs;
+	size_t kib = run_kib(run), kibs = run->kibs;
 	struct run *before = empty_at(chunk, kib - 1),
 		   *after = empty_at(chunk, kib + kibs);
 
@@ -221,14 +221,14 @@ static void retire(struct heap *heap, struct run *run)
 	if (before) {
 		unlist_empty(heap->classes, before);
 		map_kibs(arena, kib - 1, 1, 0);
-		kib = before->kib;
+		kib = run_kib(before);
 		kibs += before->kibs;
 		undescribe(chunk, before);
 	}
 	if (after) {
 		unlist_empty(heap->classes, after);
-		map_kibs(arena, after->kib, 1, 0);
-		map_kibs(arena, after->kib + after->kibs - 1u, 1, 0);
+		map_kibs(arena, run_kib(after), 1, 0);
+		map_kibs(arena, run_kib(after) + after->kibs - 1u, 1, 0);
 		kibs += after->kibs;
 		undescribe(chunk, after);
 	}
@@ -328,7 +328,7 @@ static struct run *cut(struct classes *classes, struct run *run, size_t kibs)
 
 	unlist_empty(classes, run);
 	if (run->kibs > kibs)
-		make_empty(classes, describe(chunk), run->kib + kibs,
+		make_empty(classes, describe(chunk), run_kib(run) + kibs,
 			   run->kibs - kibs);
 	else
 		kibs = run->kibs;

@@ -51,8 +51,8 @@ struct run {
 	struct run *prev;
 	struct run *next_remote; /* of those that others freed in */
 	uint32_t reciprocal;
-	uint16_t size; /* bytes */
-	uint16_t kib;  /* where it begins in its arena */
+	uint32_t offset; /* in its arena; of a spare one, the next */
+	uint16_t size;	 /* bytes */
 	uint16_t kibs;
 	uint8_t class;
 	uint8_t count; /* blocks */
@@ -114,6 +114,11 @@ static inline unsigned class_of(size_t size)
 	doubling = 63 - (unsigned)__builtin_clzll((uint64_t)size - 1);
 	return (doubling - 7) * 4 + 4 +
 	       (unsigned)((size - 1) >> (doubling - 2));
+}
+
+static inline size_t run_kib(const struct run *run)
+{
+	return run->offset >> 10;
 }
 
 /* Lists of runs, oldest first. */
