@@ -222,7 +222,9 @@ check() {
 	tests_of plain $plain check
 	tests_of nofork $plain check-nofork
 	tests_of valgrind $plain check-valgrind
+	tests_of valgrind-heap $plain check-valgrind-heap
 	tests_of asan $plain/asan check-asan
+	tests_of asan-heap $plain/asan check-asan-heap
 	tests_of tsan $plain/tsan check-tsan
 	tests_of clang $plain/clang check-clang
 	gate format make -C $plain format-check
