@@ -292,6 +292,13 @@ unsigned chunk_order(size_t size)
 	       (unsigned)__builtin_clzl(size - 1);
 }
 
+bool arena_handed_out(const void *ptr)
+{
+	size_t page = arena_offset(ptr) >> PAGE_BITS;
+
+	return page >= FIRST_PAGE && page < arena_of(ptr)->pages;
+}
+
 struct chunk *chunk_of(const void *ptr)
 {
 	struct arena *arena = arena_of(ptr);

@@ -126,6 +126,9 @@ static inline char *chunk_memory(const struct chunk *chunk)
 /* The smallest order of so many bytes. */
 unsigned chunk_order(size_t size);
 
+/* Whether what an arena has there may have been part of a chunk before. */
+bool arena_handed_out(const void *ptr);
+
 /* The chunk in use that an address is in; NULL where there is none. */
 struct chunk *chunk_of(const void *ptr);
 

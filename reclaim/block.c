@@ -10,11 +10,6 @@
 
 /* ---- finding ---- */
 
-static struct thread *owner_of(const struct heap *heap)
-{
-	return atomic_load_explicit(&heap->owner, memory_order_relaxed);
-}
-
 /* No run is known there: the middle of a large block, or nobody's. */
 static void find_in_chunk(struct block *block)
 {
@@ -22,7 +17,7 @@ static void find_in_chunk(struct block *block)
 	struct run *run;
 
 	if (!chunk) {
-		if (arena_offset(block->ptr) < sizeof(struct arena))
+		if (!arena_handed_out(block->ptr))
 			block->state = BLOCK_NOT_ONE;
 		return;
 	}
@@ -32,7 +27,7 @@ static void find_in_chunk(struct block *block)
 	block->run = run;
 	block->heap = run_heap(run);
 	block->start = chunk_memory(chunk);
-	block->size = run->free;
+	block->size = run->bytes;
 	block->state = BLOCK_INSIDE;
 }
 
@@ -43,7 +38,7 @@ static uint64_t bit_of(const struct block *block)
 	return (uint64_t)1 << (offset * block->run->reciprocal >> 32);
 }
 
-static void find_in_run(struct block *block, const struct thread *self)
+static void find_in_run(struct block *block)
 {
 	const struct run *run = block->run;
 	size_t offset = (size_t)(block->ptr - run_memory(run));
@@ -58,15 +53,11 @@ static void find_in_run(struct block *block, const struct thread *self)
 	bit = bit_of(block);
 	if (offset % run->size)
 		block->state = BLOCK_INSIDE;
-	else if (heap_load(&run->remote) & bit)
-		block->state = BLOCK_FREE;
-	else if (owner_of(block->heap) == self)
-		block->state = run->free & bit ? BLOCK_FREE : BLOCK_LIVE;
-	else
-		block->state = BLOCK_MAY_BE;
+	else if (!((run_free_blocks(run) | heap_load(&run->remote)) & bit))
+		block->state = BLOCK_LIVE;
 }
 
-void block_find(void *ptr, const struct thread *self, struct block *block)
+void block_find(void *ptr, struct block *block)
 {
 	struct run *run = arena_run(ptr);
 
@@ -82,11 +73,11 @@ void block_find(void *ptr, const struct thread *self, struct block *block)
 		bump_find(run->bump, block);
 	} else if (run->class == RUN_LARGE) {
 		block->start = run_memory(run);
-		block->size = run->free;
+		block->size = run->bytes;
 		block->state =
 			block->ptr == block->start ? BLOCK_LIVE : BLOCK_INSIDE;
 	} else {
-		find_in_run(block, self);
+		find_in_run(block);
 	}
 }
 
@@ -111,20 +102,6 @@ static bool put_large(const struct block *block)
 	return first;
 }
 
-bool block_free(const struct block *block)
-{
-	struct run *run = block->run;
-
-	if (run->class == RUN_BUMP)
-		return bump_put(block->heap, run->bump, block->ptr);
-	if (run->class == RUN_LARGE && !put_large(block))
-		return false;
-	heap_uncount(block->heap, heap_unit(block->size));
-	if (run->class != RUN_LARGE)
-		run_free(block->heap, run, bit_of(block));
-	return true;
-}
-
 bool heap_put_by_run(struct heap *heap, struct run *run, void *ptr)
 {
 	uint64_t product, bit;
@@ -135,10 +112,22 @@ bool heap_put_by_run(struct heap *heap, struct run *run, void *ptr)
 		return bump_put(heap, run->bump, ptr);
 	product = (uint64_t)((char *)ptr - run_memory(run)) * run->reciprocal;
 	bit = (uint64_t)1 << (product >> 32);
-	if ((uint32_t)product >= run->reciprocal || run->free & bit)
+	if ((uint32_t)product >= run->reciprocal ||
+	    (run_free_blocks(run) | heap_load(&run->remote)) & bit)
 		return false;
 	heap_uncount(heap, heap_unit(run->size));
 	run_free(heap, run, bit);
+	return true;
+}
+
+bool block_free(const struct block *block)
+{
+	if (block->run->class != RUN_LARGE)
+		return heap_put_by_run(block->heap, block->run, block->ptr);
+	if (!put_large(block))
+		return false;
+	/* From here on the run may be another's. */
+	heap_uncount(block->heap, heap_unit(block->size));
 	return true;
 }
 
@@ -200,7 +189,7 @@ bool block_free_remote(const struct block *block)
 
 static uint64_t fold_run(struct heap *heap, struct run *run)
 {
-	uint64_t before = run->free, bits, twice;
+	uint64_t before = run_free_blocks(run), bits, twice;
 
 	/* One that was freed twice may have gone with its run. */
 	if (run_heap(run) != heap)
@@ -254,12 +243,12 @@ static bool resize_large(const struct block *block, size_t size)
 
 	if (size > chunk_size(chunk) || size < CLASS_MOST / 2)
 		return false;
-	heap_uncount(block->heap, heap_unit(block->run->free));
+	heap_uncount(block->heap, heap_unit(block->run->bytes));
 	heap_count(block->heap, heap_unit(rounded));
-	if (block->run->free > used + SHRINK_LEAST)
-		madvise(block->ptr + used, block->run->free - used,
+	if (block->run->bytes > used + SHRINK_LEAST)
+		madvise(block->ptr + used, block->run->bytes - used,
 			MADV_DONTNEED);
-	block->run->free = rounded;
+	block->run->bytes = rounded;
 	return true;
 }
 
@@ -296,7 +285,7 @@ bool block_move(const struct block *block, struct heap *to)
 static void each_in_run(struct run *run, struct block *block,
 			void (*fn)(struct block *, void *arg), void *arg)
 {
-	uint64_t live = ~(run->free | heap_load(&run->remote));
+	uint64_t live = ~(run_free_blocks(run) | heap_load(&run->remote));
 
 	block->size = run->size;
 	for (; live; live &= live - 1) {
@@ -317,7 +306,7 @@ static void each_in_chunk(struct chunk *chunk, struct block *block,
 		block->ptr = block->start = at;
 		at += block->run->kibs ? (size_t)block->run->kibs << 10 : 1024;
 		if (block->run->class == RUN_LARGE) {
-			block->size = block->run->free;
+			block->size = block->run->bytes;
 			fn(block, arg);
 			return;
 		}

@@ -118,12 +118,17 @@ static void forget_status(struct task *task)
 	task->parent = NULL;
 }
 
-static void release(struct task *task)
+/* Nothing of the program's runs as it is released.  The tables are locked. */
+static bool is_bare(const struct task *task)
+{
+	return !task->ledger.newest && !task->memory.records.newest;
+}
+
+static void release(struct task *task, bool bare)
 {
 	struct thread_scope scope;
 
-	if (!task->ledger.newest && !task->memory.records.newest) {
-		/* Nothing of the program's runs for it. */
+	if (bare) {
 		memory_end(task);
 		return;
 	}
@@ -192,6 +197,7 @@ static bool is_ripe(const struct task *task)
 void task_reap(struct task *task)
 {
 	struct task *leaf;
+	bool bare;
 
 	while (task->state == TASK_DYING) {
 		leaf = newest_leaf(dying_top(task));
@@ -202,8 +208,9 @@ void task_reap(struct task *task)
 		task = leaf->parent;
 		leaf->state = TASK_ENDING;
 		leaf->inside = thread_self();
+		bare = is_bare(leaf);
 		lock_drop(&tables);
-		release(leaf);
+		release(leaf, bare);
 		lock_take(&tables);
 		bury(leaf, false);
 	}
@@ -273,7 +280,7 @@ void task_bury_own(struct task *task)
 {
 	struct task *parent = task->parent;
 
-	release(task);
+	release(task, false);
 	lock_take(&tables);
 	task->own = NULL;
 	bury(task, true);

@@ -109,15 +109,18 @@ void heap_thread_gone(struct thread *self)
 
 /* ---- having one ---- */
 
-static bool is_for(struct heap *heap, struct thread *self)
+bool heap_try(struct heap *heap, struct thread *self)
 {
 	struct thread *owner =
 		atomic_load_explicit(&heap->owner, memory_order_acquire);
 
-	if (owner == self)
-		return true;
-	return !owner && !heap->given_up &&
-	       atomic_compare_exchange_strong(&heap->owner, &owner, self);
+	if (owner && owner != self)
+		return false;
+	if (!owner && (heap->given_up || !atomic_compare_exchange_strong(
+						 &heap->owner, &owner, self)))
+		return false;
+	heap->uses++;
+	return true;
 }
 
 static void add(_Atomic(struct heap *) *list, struct heap *first,
@@ -137,10 +140,8 @@ struct heap *heap_adopt(_Atomic(struct heap *) *list, struct task *task,
 	struct heap *first = atomic_load(list), *heap;
 
 	for (heap = first; heap; heap = heap->next)
-		if (is_for(heap, self)) {
-			heap->uses++;
+		if (heap_try(heap, self))
 			return heap;
-		}
 	heap = get_heap(self);
 	if (!heap)
 		return NULL;
@@ -230,8 +231,8 @@ static void *alloc_large(struct heap *heap, size_t size, size_t least)
 		return NULL;
 	}
 	run = chunk_describe(chunk, heap, RUN_LARGE);
-	run->free = (size + 15) & ~(size_t)15;
-	heap_count(heap, heap_unit(run->free));
+	run->bytes = (size + 15) & ~(size_t)15;
+	heap_count(heap, heap_unit(run->bytes));
 	return chunk_memory(chunk);
 }
 
@@ -252,12 +253,14 @@ static bool has_classes(struct heap *heap)
 static void *alloc_in_run(struct heap *heap, unsigned class)
 {
 	struct run *run;
+	void *ptr;
 
 	if (!has_classes(heap))
 		return NULL;
-	run = heap->current[class];
-	if (!run_has_free(run))
-		run = run_refill(heap, class);
+	ptr = run_take(heap, heap->current[class]);
+	if (ptr)
+		return ptr;
+	run = run_refill(heap, class);
 	return run ? run_take(heap, run) : NULL;
 }
 
@@ -336,12 +339,18 @@ void heap_end(struct heap *heap, struct thread *self)
 
 /* ---- figures ---- */
 
-/* What was freed by others may be folded in meanwhile. */
+/*
+ * What was freed by others may be folded in meanwhile; less than nothing for
+ * good is what was freed twice at once.
+ */
 static uint64_t held_now(struct heap *heap)
 {
 	uint64_t held, remote;
+	int tries = 0;
 
 	do {
+		if (++tries > 100)
+			return 0;
 		remote = atomic_load_explicit(&heap->remote_held,
 					      memory_order_acquire);
 		held = atomic_load_explicit(&heap->held, memory_order_acquire);

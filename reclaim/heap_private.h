@@ -127,13 +127,16 @@ static inline void *heap_take_next(struct heap *heap, struct bump *bump,
 	return ptr;
 }
 
-/* The first free block of a run that has one. */
+/* The first of the free blocks of a run; or there is none. */
 static inline void *run_take(struct heap *heap, struct run *run)
 {
-	size_t number = (size_t)__builtin_ctzll(run->free);
+	uint64_t free = run_free_blocks(run);
+	size_t number = (size_t)__builtin_ctzll(free);
 	char *ptr;
 
-	run->free &= run->free - 1;
+	if (__builtin_expect(number >= run->count, 0))
+		return NULL;
+	run_set_free(run, free & (free - 1));
 	heap_count(heap, heap_unit(run->size));
 	ptr = run_memory(run) + number * run->size;
 	if (!ptr)
@@ -145,14 +148,11 @@ static inline void *run_take(struct heap *heap, struct run *run)
 static inline void *heap_take(struct heap *heap, size_t size)
 {
 	struct bump *bump = heap->bump;
-	struct run *run;
 
 	if (size < bump->left)
 		return heap_take_next(heap, bump, size);
-	run = heap->current[class_of_granules[(size + 15) / 16]];
-	if (__builtin_expect(!run_has_free(run), 0))
-		return NULL;
-	return run_take(heap, run);
+	return run_take(heap,
+			heap->current[class_of_granules[(size + 15) / 16]]);
 }
 
 /* Free a block before the end of a bump area, if it is a live one. */
@@ -205,14 +205,15 @@ static inline enum put heap_put(struct heap *heap, void *ptr,
 	if (run->reciprocal == 0)
 		return PUT_BY_RUN;
 	product = (arena_offset(ptr) - run->offset) * run->reciprocal;
-	free = run->free;
+	free = run_free_blocks(run);
 	bit = (uint64_t)1 << (product >> 32);
-	if (__builtin_expect(
-		    (uint32_t)product >= run->reciprocal || (free & bit), 0))
+	if (__builtin_expect((uint32_t)product >= run->reciprocal ||
+				     ((free | heap_load(&run->remote)) & bit),
+			     0))
 		return PUT_NOT;
 	heap_uncount(heap, heap_unit(run->size));
-	run->free = free | bit;
-	if (__builtin_expect(run_is_empty(run), 0))
+	run_set_free(run, free | bit);
+	if (__builtin_expect((free | bit) == ~(uint64_t)0, 0))
 		run_emptied(heap, run);
 	return PUT_DONE;
 }
@@ -233,7 +234,6 @@ void heap_drain(struct heap *heap);
 
 enum block_state {
 	BLOCK_LIVE,
-	BLOCK_MAY_BE,  /* its owner knows */
 	BLOCK_FREE,    /* freed, or released with its task */
 	BLOCK_INSIDE,  /* a pointer into a block */
 	BLOCK_NOT_ONE, /* nobody was given that */
@@ -247,15 +247,17 @@ struct block {
 	size_t size;	   /* bytes that there are */
 };
 
-/* What a pointer is to `self`. */
-void block_find(void *ptr, const struct thread *self, struct block *block);
+/* What a pointer is.  Of two threads that free a block both may find it live.
+ */
+void block_find(void *ptr, struct block *block);
 
-/* By the owner: whether ptr, of this run, was a live block here. */
+/* By the owner: whether ptr, of this run, was a live block here, and is free.
+ */
 bool heap_put_by_run(struct heap *heap, struct run *run, void *ptr);
 
 /*
- * Free a block that was found to be live, or may be: by the heap's owner, or by
- * another thread.  False where somebody else was first.
+ * Free a block that was found to be live: by the heap's owner, or by another
+ * thread.  False where somebody else was first.
  */
 bool block_free(const struct block *block);
 bool block_free_remote(const struct block *block);
@@ -297,6 +299,9 @@ uint64_t bump_fold(struct bump *bump);
 struct heap *heap_adopt(_Atomic(struct heap *) *list, struct task *task,
 			struct thread *self);
 void heap_leave(struct heap *heap);
+
+/* Have this one, if nobody else has it; to be left again. */
+bool heap_try(struct heap *heap, struct thread *self);
 
 /* Release every heap of a list at once.  Nobody else uses them any more. */
 void heap_end(struct heap *list, struct thread *self);

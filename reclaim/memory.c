@@ -3,15 +3,14 @@
 
 #include "reclaim/memory_private.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "reclaim/hash_private.h"
+#include "reclaim/hold_private.h"
 #include "reclaim/place_private.h"
-#include "reclaim/report_private.h"
+#include "reclaim/tail_private.h"
 #include "reclaim/task_private.h"
 #include "reclaim/tools_private.h"
 
@@ -19,31 +18,6 @@
 
 bool tools_told;
 static bool system_only; /* a record for each block, and no heaps */
-
-/*
- * Behind each block, where places are kept or tools are told.  To the tools
- * it is closed, and what runs over the block's end runs into it.
- */
-struct label {
-	void *acquired, *freed; /* places */
-	size_t size;		/* as asked for */
-	size_t unused;
-};
-
-static size_t label_size; /* 0: there is none */
-
-/*
- * In a task with a limit what was asked for is counted to the byte: without a
- * label the end of a block says how much less that was.
- */
-typedef uint16_t slack_t;
-
-static size_t tail_size(const struct memory *memory)
-{
-	if (label_size)
-		return label_size;
-	return memory->max_bytes ? sizeof(slack_t) : 0;
-}
 
 void memory_start(void)
 {
@@ -60,74 +34,24 @@ void memory_start(void)
 			    "\"system\": ignored",
 			    wanted);
 	tools_told = !system_only && tools_listen();
-	if (tools_told || place_kept)
-		label_size = sizeof(struct label);
-}
-
-/* ---- labels ---- */
-
-static struct label *label_of(const struct block *block)
-{
-	struct label *label = (void *)(block->start + block->size);
-
-	return --label;
-}
-
-static struct label read_label(const struct block *block)
-{
-	struct label *label = label_of(block), copy;
-
-	tools_open(label, sizeof(*label));
-	copy = *label;
-	tools_close(label, sizeof(*label));
-	return copy;
-}
-
-static void write_label(const struct block *block, const struct label *copy)
-{
-	struct label *label = label_of(block);
-
-	tools_open(label, sizeof(*label));
-	*label = *copy;
-	tools_close(label, sizeof(*label));
-}
-
-static void write_slack(const struct block *block, size_t size)
-{
-	slack_t slack = (slack_t)(block->size - size);
-
-	memcpy(block->start + block->size - sizeof(slack), &slack,
-	       sizeof(slack));
-}
-
-/* What the program asked for, as far as that is known. */
-static size_t asked_for(const struct block *block, const struct memory *memory)
-{
-	slack_t slack;
-
-	if (label_size)
-		return read_label(block).size;
-	if (!memory->max_bytes)
-		return block->size;
-	memcpy(&slack, block->start + block->size - sizeof(slack),
-	       sizeof(slack));
-	return slack <= block->size ? block->size - slack : 0;
+	tail_labels = tools_told || place_kept;
 }
 
 /* ---- the calling thread's heap ---- */
 
 void memory_seat(struct thread *self)
 {
-	bool quick = !label_size && !self->current->memory.max_bytes;
+	bool quick = !tail_size(&self->current->memory);
 
 	self->heap = quick ? *self->seat : NULL;
 }
 
+/* At the very end of a thread there is none: nobody would leave it. */
 static struct heap *heap_of(struct thread *self)
 {
 	struct task *task = self->current;
 
-	if (!*self->seat && thread_watch() == 0) {
+	if (!*self->seat && !self->finished && thread_watch() == 0) {
 		*self->seat = heap_adopt(&task->memory.heaps, task, self);
 		memory_seat(self);
 	}
@@ -141,229 +65,9 @@ void memory_leave(struct heap **heap)
 	*heap = NULL;
 }
 
-/* ---- wrong use ---- */
-
-static void name_owner(const struct block *block, struct misuse *misuse)
-{
-	struct task *task;
-
-	if (!block->heap)
-		return;
-	lock_take(&tables);
-	task = atomic_load_explicit(&block->heap->task, memory_order_relaxed);
-	if (task)
-		report_label(task, misuse->owner, sizeof(misuse->owner));
-	lock_drop(&tables);
-}
-
-static void name_thing(const struct block *block, struct misuse *misuse)
-{
-	struct label label = {.size = block->size};
-
-	if (block->start && label_size)
-		label = read_label(block);
-	misuse->acquired = label.acquired;
-	if (block->state == BLOCK_FREE)
-		misuse->freed = label.freed;
-	if (block->state == BLOCK_NOT_ONE || !block->start)
-		snprintf(misuse->thing, sizeof(misuse->thing), "pointer %p",
-			 block->ptr);
-	else if (block->state == BLOCK_INSIDE)
-		snprintf(misuse->thing, sizeof(misuse->thing),
-			 "pointer %p, %zu bytes behind the beginning of block "
-			 "%p of %zu bytes",
-			 block->ptr, (size_t)(block->ptr - block->start),
-			 block->start, label.size);
-	else
-		snprintf(misuse->thing, sizeof(misuse->thing),
-			 "block %p of %zu bytes", block->ptr, label.size);
-}
-
-static void tell(int what, const char *did, const struct block *block,
-		 void *place)
-{
-	struct misuse misuse = {.what = what, .did = did, .place = place};
-
-	name_thing(block, &misuse);
-	name_owner(block, &misuse);
-	report_misuse(&misuse);
-}
-
-static void tell_of_state(const struct block *block, const char *did,
-			  void *place)
-{
-	static const int what[] = {
-		[BLOCK_FREE] = RECLAIM_DOUBLE_FREE,
-		[BLOCK_INSIDE] = RECLAIM_INTERIOR_FREE,
-		[BLOCK_NOT_ONE] = RECLAIM_FOREIGN_FREE,
-	};
-
-	tell(what[block->state], did, block, place);
-}
-
-/* Freed by its own thread and by another: seen when that is folded in. */
-static void tell_of_twice(struct thread *self, struct heap *heap)
-{
-	struct block block;
-
-	block_find(heap->freed_twice, self, &block);
-	heap->freed_twice = NULL;
-	block.state = BLOCK_FREE;
-	tell(RECLAIM_DOUBLE_FREE, "free", &block, NULL);
-}
-
-/*
- * Nothing that libc allocated: not aligned as it aligns, in an object that
- * is loaded, or nowhere.
- */
-static bool is_foreign(void *ptr)
-{
-#ifdef HAVE__DL_FIND_OBJECT
-	struct dl_find_object object;
-
-	if (_dl_find_object(ptr, &object) == 0)
-		return true;
-#endif
-	return (uintptr_t)ptr % (2 * sizeof(void *)) != 0;
-}
-
-static bool may_be_libcs(void *ptr, const char *did, void *place)
-{
-	struct block block = {.state = BLOCK_NOT_ONE, .ptr = ptr};
-
-	if (system_only || record_has(ptr) || !is_foreign(ptr))
-		return true;
-	tell_of_state(&block, did, place);
-	return false;
-}
-
-bool memory_may_be_callers(void *ptr, const char *did, void *place)
-{
-	struct block block;
-
-	if (!arena_has(ptr))
-		return true;
-	block_find(ptr, thread_self(), &block);
-	if (block.state == BLOCK_LIVE || block.state == BLOCK_MAY_BE)
-		tell(RECLAIM_WRONG_FAMILY, did, &block, place);
-	else
-		tell_of_state(&block, did, place);
-	return false;
-}
-
-/* ---- whose a block is ---- */
-
-static bool is_mine(const struct thread *self, const struct block *block)
-{
-	return atomic_load_explicit(&block->heap->owner,
-				    memory_order_relaxed) == self;
-}
-
-static struct task *task_of(const struct block *block)
-{
-	return block->heap ? atomic_load_explicit(&block->heap->task,
-						  memory_order_relaxed)
-			   : NULL;
-}
-
-static bool is_live(const struct block *block)
-{
-	return block->state == BLOCK_LIVE || block->state == BLOCK_MAY_BE;
-}
-
-/* The current task, or one above it: which cannot end before it. */
-static bool stays(const struct task *task)
-{
-	const struct task *mine = task_self();
-
-	while (mine && mine != task)
-		mine = mine->parent;
-	return mine;
-}
-
-/*
- * A block is held while something is done to it: what belongs to a task below
- * could be released meanwhile, unless the tables are locked.
- */
-struct held {
-	struct block block;
-	struct task *task;
-	bool locked;
-};
-
-enum { HELD, GONE, REFUSED };
-
-static void let_go(struct held *held)
-{
-	if (held->locked)
-		lock_drop(&tables);
-	held->locked = false;
-}
-
-/* What a task below has.  One that is being released goes with its memory. */
-static int hold_below(struct thread *self, void *ptr, struct held *held)
-{
-	struct task *task;
-
-	lock_take(&tables);
-	held->locked = true;
-	block_find(ptr, self, &held->block);
-	held->task = task = task_of(&held->block);
-	if (!is_live(&held->block) || !task)
-		return REFUSED;
-	if (!task_is_below(task, self->current) && !stays(task))
-		return REFUSED;
-	return task->state < TASK_ENDING || stays(task) ? HELD : GONE;
-}
-
-/* Refuses, and says so, what `self` may not touch. */
-static int hold(struct thread *self, void *ptr, const char *did, void *place,
-		struct held *held)
-{
-	int result = HELD;
-
-	held->locked = false;
-	block_find(ptr, self, &held->block);
-	held->task = task_of(&held->block);
-	if (!is_live(&held->block) || !held->task)
-		result = REFUSED;
-	else if (!stays(held->task))
-		result = hold_below(self, ptr, held);
-	if (result == HELD)
-		return HELD;
-	let_go(held);
-	if (result == GONE)
-		return GONE;
-	if (is_live(&held->block) && held->task)
-		tell(RECLAIM_STRANGERS, did, &held->block, place);
-	else {
-		if (is_live(&held->block))
-			held->block.state = BLOCK_FREE;
-		tell_of_state(&held->block, did, place);
-	}
-	return REFUSED;
-}
-
 /* ---- allocating ---- */
 
-/* A new block: what is behind it, and what the tools are told. */
-static void dress(struct thread *self, const struct memory *memory, void *ptr,
-		  size_t size, bool zero, void *place)
-{
-	struct label label = {.acquired = place, .size = size};
-	struct block block;
-
-	if (tail_size(memory)) {
-		block_find(ptr, self, &block);
-		if (label_size)
-			write_label(&block, &label);
-		else
-			write_slack(&block, size);
-	}
-	tools_allocated(ptr, size, zero);
-}
-
-/* Whether it is as the system gave it, but for what dress wrote. */
+/* Whether it is as the system gave it, but for its tail. */
 static bool is_zero(const void *ptr, size_t size)
 {
 	return size > CLASS_MOST && !tools_told && chunk_of(ptr)->zero;
@@ -381,7 +85,7 @@ static void *alloc_in_heap(struct thread *self, struct task *task, size_t size,
 		return NULL;
 	ptr = heap_alloc(heap, size + tail_size(&task->memory), align, room);
 	if (heap->freed_twice && mine)
-		tell_of_twice(self, heap);
+		hold_tell_twice(heap);
 	if (!mine)
 		heap_leave(heap);
 	return ptr;
@@ -392,6 +96,7 @@ static void *alloc_charged(struct thread *self, struct task *task, size_t size,
 			   size_t align, bool zero, size_t room, void *place)
 {
 	struct memory *memory = &task->memory;
+	struct block block;
 	void *ptr = NULL;
 
 	if (!system_only && size <= CHUNK_MOST - tail_size(memory) &&
@@ -399,7 +104,10 @@ static void *alloc_charged(struct thread *self, struct task *task, size_t size,
 		ptr = alloc_in_heap(self, task, size, align, room);
 	if (!ptr)
 		return record_alloc(task, size, align, zero, place);
-	dress(self, memory, ptr, size, zero, place);
+	if (tail_size(memory)) {
+		block_find(ptr, &block);
+		tail_begin(&block, memory, size, zero, place);
+	}
 	return zero && !is_zero(ptr, size) ? memset(ptr, 0, size) : ptr;
 }
 
@@ -445,7 +153,7 @@ void *memory_alloc(size_t size, size_t align, void *place)
 	if (!ptr)
 		return alloc(size, align, false, place);
 	if (self->heap->freed_twice)
-		tell_of_twice(self, self->heap);
+		hold_tell_twice(self->heap);
 	return ptr;
 }
 
@@ -465,26 +173,27 @@ void *memory_calloc(size_t n, size_t size, void *place)
 
 /* ---- freeing ---- */
 
-/* The task stays charged for it. */
+/*
+ * Of a heap that nobody has at the moment, as one of a task that its thread has
+ * left, it is the caller's for so long.  The task stays charged for the block.
+ */
 static bool free_block(struct thread *self, const struct block *block,
 		       void *place)
 {
-	struct label label;
+	bool freed;
 
-	if (label_size) {
-		label = read_label(block);
-		tools_freed(block->ptr, label.size);
-		label.freed = place;
-		write_label(block, &label);
-	}
-	return is_mine(self, block) ? block_free(block)
-				    : block_free_remote(block);
+	tail_end(block, place);
+	if (!heap_try(block->heap, self))
+		return block_free_remote(block);
+	freed = block_free(block);
+	heap_leave(block->heap);
+	return freed;
 }
 
 static bool free_held(struct thread *self, const struct held *held, void *place)
 {
 	struct memory *memory = &held->task->memory;
-	size_t size = asked_for(&held->block, memory);
+	size_t size = tail_asked(&held->block, memory);
 
 	if (!free_block(self, &held->block, place))
 		return false;
@@ -503,14 +212,14 @@ void memory_free(void *ptr, void *place)
 		return;
 	saved = errno;
 	if (!arena_has(ptr)) {
-		if (may_be_libcs(ptr, "free", place))
+		if (hold_may_be_libcs(ptr, "free", place))
 			record_free(self->current, ptr, place);
 	} else if (hold(self, ptr, "free", place, &held) == HELD) {
 		freed = free_held(self, &held, place);
-		let_go(&held);
+		hold_drop(&held);
 		if (!freed) {
 			held.block.state = BLOCK_FREE;
-			tell_of_state(&held.block, "free", place);
+			hold_refuse(&held.block, "free", place);
 		}
 	}
 	errno = saved;
@@ -538,12 +247,9 @@ static size_t room_for(const struct block *block, size_t size)
 	return size < GROWING_ROOM ? GROWING_ROOM : size;
 }
 
-static void dress_anew(struct thread *self, const struct memory *memory,
-		       struct block *block, size_t size, void *acquired)
+static bool is_mine(const struct thread *self, const struct heap *heap)
 {
-	block_find(block->ptr, self, block);
-	if (tail_size(memory))
-		dress(self, memory, block->ptr, size, false, acquired);
+	return atomic_load_explicit(&heap->owner, memory_order_relaxed) == self;
 }
 
 /* A block of a class stays as it is; of others only their owner makes more. */
@@ -551,12 +257,12 @@ static bool resize_here(struct thread *self, struct held *held, size_t size)
 {
 	struct memory *memory = &held->task->memory;
 	struct block *block = &held->block;
-	size_t before = asked_for(block, memory);
+	size_t before = tail_asked(block, memory);
 	size_t more = size > before ? size - before : 0;
-	void *acquired = label_size ? read_label(block).acquired : NULL;
+	void *acquired = tail_label(block).acquired;
 
 	if (tools_told ||
-	    (block->run->class >= CLASS_COUNT && !is_mine(self, block)) ||
+	    (block->run->class >= CLASS_COUNT && !is_mine(self, block->heap)) ||
 	    !memory_charge(memory, more))
 		return false;
 	if (!block_resize(block, size + tail_size(memory))) {
@@ -564,7 +270,8 @@ static bool resize_here(struct thread *self, struct held *held, size_t size)
 		return false;
 	}
 	memory_uncharge(memory, before + more - size);
-	dress_anew(self, memory, block, size, acquired);
+	block_find(block->ptr, block);
+	tail_resize(block, memory, size, acquired);
 	return true;
 }
 
@@ -573,7 +280,7 @@ static void *move(struct thread *self, struct held *held, size_t size,
 {
 	struct memory *memory = &held->task->memory;
 	struct block *block = &held->block;
-	size_t before = asked_for(block, memory);
+	size_t before = tail_asked(block, memory);
 	size_t more = size > before ? size - before : 0;
 	void *moved;
 
@@ -586,15 +293,15 @@ static void *move(struct thread *self, struct held *held, size_t size,
 		return NULL;
 	}
 	memcpy(moved, block->ptr, before < size ? before : size);
-	free_block(self, block, place);
-	memory_uncharge(memory, before + more - size);
+	if (free_block(self, block, place))
+		memory_uncharge(memory, before + more - size);
 	return moved;
 }
 
 static void *realloc_outside(struct thread *self, void *ptr, size_t size,
 			     void *place)
 {
-	if (may_be_libcs(ptr, "realloc", place))
+	if (hold_may_be_libcs(ptr, "realloc", place))
 		return record_realloc(self->current, ptr, size, place);
 	errno = EINVAL;
 	return NULL;
@@ -623,7 +330,7 @@ void *memory_realloc(void *ptr, size_t size, void *place)
 	} else if (!resize_here(self, &held, size)) {
 		ptr = move(self, &held, size, place);
 	}
-	let_go(&held);
+	hold_drop(&held);
 	return ptr;
 }
 
@@ -632,14 +339,15 @@ void *memory_realloc(void *ptr, size_t size, void *place)
 static void *give_copy(struct thread *self, struct held *held, struct task *to,
 		       struct heap *heap, size_t size)
 {
-	struct block *block = &held->block;
-	void *acquired = label_size ? read_label(block).acquired : NULL;
+	struct block *block = &held->block, copy;
+	void *acquired = tail_label(block).acquired;
 	char *given =
 		heap_alloc(heap, size + tail_size(&to->memory), HEAP_ALIGN, 0);
 
 	if (!given)
 		return NULL;
-	dress(self, &to->memory, given, size, false, acquired);
+	block_find(given, &copy);
+	tail_begin(&copy, &to->memory, size, false, acquired);
 	memcpy(given, block->ptr, size);
 	free_held(self, held, NULL);
 	return given;
@@ -649,7 +357,7 @@ static void *give_copy(struct thread *self, struct held *held, struct task *to,
 static void *give(struct thread *self, struct held *held, struct task *to)
 {
 	struct memory *from = &held->task->memory;
-	size_t size = asked_for(&held->block, from);
+	size_t size = tail_asked(&held->block, from);
 	struct heap *heap;
 	void *given = NULL;
 
@@ -673,28 +381,16 @@ static void *give(struct thread *self, struct held *held, struct task *to)
 void *memory_give(void *ptr, struct task *to)
 {
 	struct thread *self = thread_self();
-	struct held held = {.locked = false};
+	struct held held;
+	int error;
 
-	if (!ptr) {
-		errno = EINVAL;
-		return NULL;
-	}
-	if (!arena_has(ptr))
+	if (ptr && !arena_has(ptr))
 		return record_give(self->current, ptr, to);
-	block_find(ptr, self, &held.block);
-	held.task = task_of(&held.block);
-	if (!is_live(&held.block) || !held.task ||
-	    (held.task->state == TASK_ENDING && !stays(held.task))) {
-		errno = EINVAL;
-		return NULL;
-	}
-	if (!task_is_kin(self->current, held.task)) {
-		errno = EPERM;
-		return NULL;
-	}
-	if (held.task == to)
-		return ptr;
-	return give(self, &held, to);
+	error = ptr ? hold_to_give(self, ptr, &held) : EINVAL;
+	if (!error)
+		return held.task == to ? ptr : give(self, &held, to);
+	errno = error;
+	return NULL;
 }
 
 void *reclaim_give(void *ptr, reclaim_tid to)
@@ -713,24 +409,36 @@ void *reclaim_give(void *ptr, reclaim_tid to)
 
 /* ---- all of a task's ---- */
 
-static void tell_tools_freed(struct block *block, void *arg)
+static void tell_freed(struct block *block, void *arg)
 {
 	(void)arg;
-	tools_freed(block->ptr, read_label(block).size);
+	tools_freed(block->ptr, tail_label(block).size);
+}
+
+/* A thread that is not in a forked child may have been telling them itself. */
+static void tell_tools(struct heap *heap)
+{
+	for (; heap; heap = heap->next) {
+		if (heap->given_up)
+			tools_may_know(true);
+		heap_each(heap, tell_freed, NULL);
+		if (heap->given_up)
+			tools_may_know(false);
+	}
 }
 
 void memory_end(struct task *task)
 {
 	struct thread *self = thread_self();
 	struct memory *memory = &task->memory;
-	struct heap *first, *heap;
+	struct heap *first;
 
 	lock_take(&tables); /* against those who look at it */
 	first = atomic_load_explicit(&memory->heaps, memory_order_relaxed);
 	atomic_store_explicit(&memory->heaps, NULL, memory_order_relaxed);
 	lock_drop(&tables);
-	for (heap = first; tools_told && heap; heap = heap->next)
-		heap_each(heap, tell_tools_freed, NULL);
+	if (tools_told)
+		tell_tools(first);
 	heap_end(first, self);
 	if (self->current == task) {
 		*self->seat = NULL;
@@ -759,74 +467,28 @@ void memory_figures(struct memory *memory, struct heap_figures *figures)
 	}
 }
 
-/* ---- the report: blocks by the place that allocated them ---- */
-
-struct tally {
-	void *place; /* the key */
-	size_t bytes, blocks;
-	UT_hash_handle hh;
+struct each {
+	void (*fn)(void *place, size_t bytes, void *arg);
+	void *arg;
 };
 
-static int most_bytes_first(const struct tally *a, const struct tally *b)
+static void each_block(struct block *block, void *arg)
 {
-	return (a->bytes < b->bytes) - (a->bytes > b->bytes);
+	struct label label = tail_label(block);
+	struct each *each = arg;
+
+	each->fn(label.acquired, label.size, each->arg);
 }
 
-static void add_to_tally(void *place, size_t bytes, void *arg)
-{
-	struct tally **tallies = arg, *tally;
-	bool hash_failed = false;
-
-	HASH_FIND_PTR(*tallies, &place, tally);
-	if (!tally) {
-		tally = calloc(1, sizeof(*tally));
-		if (!tally)
-			return;
-		tally->place = place;
-		HASH_ADD_PTR(*tallies, place, tally);
-		if (hash_failed) {
-			free(tally);
-			return;
-		}
-	}
-	tally->bytes += bytes;
-	tally->blocks++;
-}
-
-static void add_block(struct block *block, void *tallies)
-{
-	struct label label = read_label(block);
-
-	add_to_tally(label.acquired, label.size, tallies);
-}
-
-static struct tally *tally_up(struct memory *memory)
+void memory_each(struct memory *memory,
+		 void (*fn)(void *place, size_t bytes, void *arg), void *arg)
 {
 	struct heap *heap = atomic_load(&memory->heaps);
-	struct tally *tallies = NULL;
+	struct each each = {.fn = fn, .arg = arg};
 
-	for (; label_size && heap; heap = heap->next)
-		heap_each(heap, add_block, &tallies);
-	records_each(&memory->records, add_to_tally, &tallies);
-	HASH_SORT(tallies, most_bytes_first);
-	return tallies;
-}
-
-void memory_report(struct task *task, FILE *to)
-{
-	struct tally *tallies, *tally, *next;
-	char where[256];
-
-	if (!place_kept)
-		return;
-	tallies = tally_up(&task->memory);
-	HASH_ITER (hh, tallies, tally, next) {
-		place_describe(tally->place, where, sizeof(where));
-		fprintf(to, "  memory %zu bytes in %zu blocks at %s\n",
-			tally->bytes, tally->blocks, where);
-		HASH_DEL(tallies, tally);
-		free(tally);
-	}
+	for (; tail_labels && heap; heap = heap->next)
+		heap_each(heap, each_block, &each);
+	records_each(&memory->records, fn, arg);
 }
 
 /* ---- fork ---- */

@@ -22,7 +22,6 @@
 #define MEMORY_PRIVATE_H
 
 #include <errno.h>
-#include <stdio.h>
 
 #include "reclaim/heap_private.h"
 #include "reclaim/record_private.h"
@@ -77,10 +76,18 @@ static inline void memory_charge_anyway(struct memory *memory, size_t size)
 		atomic_fetch_add(&memory->charged, size);
 }
 
+/* Never below nothing, even where two threads free a block at once. */
 static inline void memory_uncharge(struct memory *memory, size_t size)
 {
-	if (memory->max_bytes)
-		atomic_fetch_sub(&memory->charged, size);
+	size_t charged;
+
+	if (!memory->max_bytes)
+		return;
+	charged = atomic_load(&memory->charged);
+	while (!atomic_compare_exchange_weak(&memory->charged, &charged,
+					     charged > size ? charged - size
+							    : 0))
+		;
 }
 
 static inline void memory_remember(struct memory *memory, size_t charged)
@@ -133,7 +140,10 @@ void memory_leave(struct heap **heap);
 void memory_seat(struct thread *self);
 
 void memory_figures(struct memory *memory, struct heap_figures *figures);
-void memory_report(struct task *task, FILE *to);
+
+/* Each block of which that is known: where it was allocated, and its bytes. */
+void memory_each(struct memory *memory,
+		 void (*fn)(void *place, size_t bytes, void *arg), void *arg);
 
 /* Around fork; and in the child, for each task. */
 void memory_lock(void);

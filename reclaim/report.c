@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "reclaim/hash_private.h"
 #include "reclaim/place_private.h"
 #include "reclaim/task_private.h"
 #include "reclaim/thread_private.h"
@@ -162,6 +163,55 @@ static void print_entry(const struct entry *entry, FILE *out)
 	fprintf(out, "  %s%s%s\n", what, where[0] ? " at " : "", where);
 }
 
+/* Blocks of memory, by the place that allocated them. */
+struct tally {
+	void *place; /* the key */
+	size_t bytes, blocks;
+	UT_hash_handle hh;
+};
+
+static int most_bytes_first(const struct tally *a, const struct tally *b)
+{
+	return (a->bytes < b->bytes) - (a->bytes > b->bytes);
+}
+
+static void add_to_tally(void *place, size_t bytes, void *arg)
+{
+	struct tally **tallies = arg, *tally;
+	bool hash_failed = false;
+
+	HASH_FIND_PTR(*tallies, &place, tally);
+	if (!tally) {
+		tally = calloc(1, sizeof(*tally));
+		if (!tally)
+			return;
+		tally->place = place;
+		HASH_ADD_PTR(*tallies, place, tally);
+		if (hash_failed) {
+			free(tally);
+			return;
+		}
+	}
+	tally->bytes += bytes;
+	tally->blocks++;
+}
+
+static void print_memory(struct task *task, FILE *out)
+{
+	struct tally *tallies = NULL, *tally, *next;
+	char where[256];
+
+	memory_each(&task->memory, add_to_tally, &tallies);
+	HASH_SORT(tallies, most_bytes_first);
+	HASH_ITER (hh, tallies, tally, next) {
+		place_describe(tally->place, where, sizeof(where));
+		fprintf(out, "  memory %zu bytes in %zu blocks at %s\n",
+			tally->bytes, tally->blocks, where);
+		HASH_DEL(tallies, tally);
+		free(tally);
+	}
+}
+
 static void print_task(struct task *task, FILE *out)
 {
 	const struct entry *entry;
@@ -178,7 +228,8 @@ static void print_task(struct task *task, FILE *out)
 		task->ledger.actions, task->children);
 	for (entry = task->ledger.newest; entry; entry = entry->older)
 		print_entry(entry, out);
-	memory_report(task, out);
+	if (place_kept)
+		print_memory(task, out);
 }
 
 /* Into memory first: `to` may be a stream that blocks, or is tracked. */

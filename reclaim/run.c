@@ -345,7 +345,7 @@ static void fill(struct heap *heap, struct run *run, unsigned class)
 	run->size = (uint16_t)size;
 	run->count = (uint8_t)(count < RUN_BLOCKS ? count : RUN_BLOCKS);
 	run->reciprocal = run_reciprocal(size);
-	run->free = ~(uint64_t)0;
+	run_set_free(run, ~(uint64_t)0);
 	atomic_store_explicit(&run->remote, 0, memory_order_relaxed);
 	atomic_store_explicit(&run->heap, heap, memory_order_relaxed);
 	map_run(run);
@@ -476,7 +476,7 @@ void run_emptied(struct heap *heap, struct run *run)
 
 void run_free(struct heap *heap, struct run *run, uint64_t blocks)
 {
-	run->free |= blocks;
+	run_set_free(run, run_free_blocks(run) | blocks);
 	if (unmark_full(run, heap))
 		append(&heap->classes->partial[run->class], run);
 	if (run_is_empty(run))

@@ -17,7 +17,7 @@
  * which nothing lists.  A run whose blocks are all free is merged with free
  * neighbours, and becomes a run of any size, or goes with its chunk.
  *
- * Threads: all but `remote` is for the thread that has the heap.
+ * Threads: the thread that has the heap; others look, and write `remote`.
  */
 #ifndef RUN_PRIVATE_H
 #define RUN_PRIVATE_H
@@ -41,7 +41,10 @@ struct heap;
 enum { RUN_BUMP = CLASS_COUNT, RUN_LARGE, RUN_EMPTY };
 
 struct run {
-	uint64_t free;		 /* see below; of a large block its bytes */
+	union {
+		_Atomic uint64_t free; /* blocks, see below */
+		uint64_t bytes;	       /* of a large one */
+	};
 	_Atomic uint64_t remote; /* blocks that other threads freed */
 	_Atomic(struct heap *) heap;
 	union {
@@ -78,14 +81,20 @@ static inline uint32_t run_reciprocal(size_t size)
  */
 #define RUN_BLOCKS 63
 
-static inline bool run_is_empty(const struct run *run)
+/* Written by the heap's thread alone; others look whether a block is free. */
+static inline uint64_t run_free_blocks(const struct run *run)
 {
-	return run->free == ~(uint64_t)0;
+	return atomic_load_explicit(&run->free, memory_order_relaxed);
 }
 
-static inline bool run_has_free(const struct run *run)
+static inline void run_set_free(struct run *run, uint64_t free)
 {
-	return __builtin_ctzll(run->free) < run->count;
+	atomic_store_explicit(&run->free, free, memory_order_relaxed);
+}
+
+static inline bool run_is_empty(const struct run *run)
+{
+	return run_free_blocks(run) == ~(uint64_t)0;
 }
 
 /*

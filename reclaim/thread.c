@@ -107,7 +107,6 @@ static void thread_gone(void *arg)
 		pthread_setspecific(key, arg);
 		return;
 	}
-	self->watched = false;
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
 	thread_leave_all();
 	if (self->gone)
@@ -115,6 +114,8 @@ static void thread_gone(void *arg)
 	memory_leave(&self->floor_heap);
 	thread_seat(self);
 	heap_thread_gone(self);
+	self->watched = false;
+	self->finished = true;
 }
 
 void thread_make_key(void)

@@ -45,6 +45,7 @@ struct thread {
 	bool exits;	 /* it is in exit(3), and has no other end */
 	void *arguments; /* of whoever made it */
 	bool watched;	 /* its end will be noticed */
+	bool finished;	 /* it was */
 	unsigned rounds; /* of thread-specific destructors seen */
 };
 

@@ -20,6 +20,8 @@
 #define VALGRIND_MAKE_MEM_NOACCESS(ptr, size)		   ((void)0)
 #define VALGRIND_MALLOCLIKE_BLOCK(ptr, size, zone, zeroed) ((void)0)
 #define VALGRIND_FREELIKE_BLOCK(ptr, zone)		   ((void)0)
+#define VALGRIND_DISABLE_ERROR_REPORTING		   ((void)0)
+#define VALGRIND_ENABLE_ERROR_REPORTING			   ((void)0)
 #endif
 
 /* There if anything in the process was built with the sanitizer. */
@@ -72,6 +74,15 @@ static inline void tools_allocated(void *ptr, size_t size, bool zeroed)
 	VALGRIND_MALLOCLIKE_BLOCK(ptr, size, 0, zeroed);
 	if (__asan_unpoison_memory_region)
 		__asan_unpoison_memory_region(ptr, size);
+}
+
+/* What follows may be told a second time. */
+static inline void tools_may_know(bool begin)
+{
+	if (begin)
+		VALGRIND_DISABLE_ERROR_REPORTING;
+	else
+		VALGRIND_ENABLE_ERROR_REPORTING;
 }
 
 static inline void tools_freed(void *ptr, size_t size)

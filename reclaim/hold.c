@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include "reclaim/hold_private.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+
+#include "reclaim/memory_private.h"
+#include "reclaim/report_private.h"
+#include "reclaim/tail_private.h"
+#include "reclaim/task_private.h"
+
+/* ---- wrong use ---- */
+
+static void name_owner(const struct block *block, struct misuse *misuse)
+{
+	struct task *task;
+
+	if (!block->heap)
+		return;
+	lock_take(&tables);
+	task = atomic_load_explicit(&block->heap->task, memory_order_relaxed);
+	if (task)
+		report_label(task, misuse->owner, sizeof(misuse->owner));
+	lock_drop(&tables);
+}
+
+static void name_thing(const struct block *block, struct misuse *misuse)
+{
+	struct label label = {.size = block->size};
+
+	if (block->start && tail_labels)
+		label = tail_label(block);
+	misuse->acquired = label.acquired;
+	if (block->state == BLOCK_FREE)
+		misuse->freed = label.freed;
+	if (block->state == BLOCK_NOT_ONE || !block->start)
+		snprintf(misuse->thing, sizeof(misuse->thing), "pointer %p",
+			 block->ptr);
+	else if (block->state == BLOCK_INSIDE)
+		snprintf(misuse->thing, sizeof(misuse->thing),
+			 "pointer %p, %zu bytes behind the beginning of block "
+			 "%p of %zu bytes",
+			 block->ptr, (size_t)(block->ptr - block->start),
+			 block->start, label.size);
+	else
+		snprintf(misuse->thing, sizeof(misuse->thing),
+			 "block %p of %zu bytes", block->ptr, label.size);
+}
+
+static void tell(int what, const char *did, const struct block *block,
+		 void *place)
+{
+	struct misuse misuse = {.what = what, .did = did, .place = place};
+
+	name_thing(block, &misuse);
+	name_owner(block, &misuse);
+	report_misuse(&misuse);
+}
+
+void hold_refuse(const struct block *block, const char *did, void *place)
+{
+	static const int what[] = {
+		[BLOCK_FREE] = RECLAIM_DOUBLE_FREE,
+		[BLOCK_INSIDE] = RECLAIM_INTERIOR_FREE,
+		[BLOCK_NOT_ONE] = RECLAIM_FOREIGN_FREE,
+	};
+
+	tell(what[block->state], did, block, place);
+}
+
+void hold_tell_twice(struct heap *heap)
+{
+	struct block block;
+
+	block_find(heap->freed_twice, &block);
+	heap->freed_twice = NULL;
+	block.state = BLOCK_FREE;
+	tell(RECLAIM_DOUBLE_FREE, "free", &block, NULL);
+}
+
+/*
+ * Nothing that libc allocated: not aligned as it aligns, or in an object that
+ * is loaded.
+ */
+static bool is_foreign(void *ptr)
+{
+#ifdef HAVE__DL_FIND_OBJECT
+	struct dl_find_object object;
+
+	if (_dl_find_object(ptr, &object) == 0)
+		return true;
+#endif
+	return (uintptr_t)ptr % (2 * sizeof(void *)) != 0;
+}
+
+bool hold_may_be_libcs(void *ptr, const char *did, void *place)
+{
+	struct block block = {.state = BLOCK_NOT_ONE, .ptr = ptr};
+
+	if (record_has(ptr) || !is_foreign(ptr))
+		return true;
+	hold_refuse(&block, did, place);
+	return false;
+}
+
+bool memory_may_be_callers(void *ptr, const char *did, void *place)
+{
+	struct block block;
+
+	if (!arena_has(ptr))
+		return true;
+	block_find(ptr, &block);
+	if (block.state == BLOCK_LIVE)
+		tell(RECLAIM_WRONG_FAMILY, did, &block, place);
+	else
+		hold_refuse(&block, did, place);
+	return false;
+}
+
+/* ---- whose a block is ---- */
+
+static struct task *task_of(const struct block *block)
+{
+	return block->heap ? atomic_load_explicit(&block->heap->task,
+						  memory_order_relaxed)
+			   : NULL;
+}
+
+static bool is_live(const struct block *block)
+{
+	return block->state == BLOCK_LIVE;
+}
+
+/* The current task, or one above it: which cannot end before it. */
+static bool stays(const struct task *task)
+{
+	const struct task *mine = task_self();
+
+	while (mine && mine != task)
+		mine = mine->parent;
+	return mine;
+}
+
+void hold_drop(struct held *held)
+{
+	if (held->locked)
+		lock_drop(&tables);
+	held->locked = false;
+}
+
+/* What a task below has.  One that is being released goes with its memory. */
+static int hold_below(struct thread *self, void *ptr, struct held *held)
+{
+	struct task *task;
+
+	lock_take(&tables);
+	held->locked = true;
+	block_find(ptr, &held->block);
+	held->task = task = task_of(&held->block);
+	if (!is_live(&held->block) || !task)
+		return REFUSED;
+	if (!task_is_below(task, self->current) && !stays(task))
+		return REFUSED;
+	return task->state < TASK_ENDING || stays(task) ? HELD : GONE;
+}
+
+int hold(struct thread *self, void *ptr, const char *did, void *place,
+	 struct held *held)
+{
+	int result = HELD;
+
+	held->locked = false;
+	block_find(ptr, &held->block);
+	held->task = task_of(&held->block);
+	if (!is_live(&held->block) || !held->task)
+		result = REFUSED;
+	else if (!stays(held->task))
+		result = hold_below(self, ptr, held);
+	if (result == HELD)
+		return HELD;
+	hold_drop(held);
+	if (result == GONE)
+		return GONE;
+	if (is_live(&held->block) && held->task)
+		tell(RECLAIM_STRANGERS, did, &held->block, place);
+	else {
+		if (is_live(&held->block))
+			held->block.state = BLOCK_FREE;
+		hold_refuse(&held->block, did, place);
+	}
+	return REFUSED;
+}
+
+int hold_to_give(const struct thread *self, void *ptr, struct held *held)
+{
+	held->locked = false;
+	block_find(ptr, &held->block);
+	held->task = task_of(&held->block);
+	if (!is_live(&held->block) || !held->task)
+		return EINVAL;
+	if (!task_is_kin(self->current, held->task))
+		return EPERM;
+	if (held->task->state == TASK_ENDING && !stays(held->task))
+		return EINVAL;
+	return 0;
+}

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include "reclaim/tail_private.h"
+
+#include <string.h>
+
+#include "reclaim/memory_private.h"
+#include "reclaim/tools_private.h"
+
+bool tail_labels;
+
+typedef uint16_t slack_t;
+
+size_t tail_size(const struct memory *memory)
+{
+	if (tail_labels)
+		return sizeof(struct label);
+	return memory->max_bytes ? sizeof(slack_t) : 0;
+}
+
+/* ---- labels ---- */
+
+static struct label *label_of(const struct block *block)
+{
+	struct label *label = (void *)(block->start + block->size);
+
+	return --label;
+}
+
+struct label tail_label(const struct block *block)
+{
+	struct label *label, copy = {.size = 0};
+
+	if (!tail_labels)
+		return copy;
+	label = label_of(block);
+	tools_open(label, sizeof(*label));
+	copy = *label;
+	tools_close(label, sizeof(*label));
+	return copy;
+}
+
+static void write_label(const struct block *block, const struct label *copy)
+{
+	struct label *label = label_of(block);
+
+	tools_open(label, sizeof(*label));
+	*label = *copy;
+	tools_close(label, sizeof(*label));
+}
+
+/* ---- slack ---- */
+
+static void write_slack(const struct block *block, size_t size)
+{
+	slack_t slack = (slack_t)(block->size - size);
+
+	memcpy(block->start + block->size - sizeof(slack), &slack,
+	       sizeof(slack));
+}
+
+static size_t without_slack(const struct block *block)
+{
+	slack_t slack;
+
+	memcpy(&slack, block->start + block->size - sizeof(slack),
+	       sizeof(slack));
+	return slack <= block->size ? block->size - slack : 0;
+}
+
+/* ---- either ---- */
+
+size_t tail_asked(const struct block *block, const struct memory *memory)
+{
+	if (tail_labels)
+		return tail_label(block).size;
+	return memory->max_bytes ? without_slack(block) : block->size;
+}
+
+void tail_resize(const struct block *block, const struct memory *memory,
+		 size_t size, void *acquired)
+{
+	struct label label = {.acquired = acquired, .size = size};
+
+	if (tail_labels)
+		write_label(block, &label);
+	else if (memory->max_bytes)
+		write_slack(block, size);
+}
+
+void tail_begin(const struct block *block, const struct memory *memory,
+		size_t size, bool zero, void *acquired)
+{
+	tail_resize(block, memory, size, acquired);
+	tools_allocated(block->ptr, size, zero);
+}
+
+void tail_end(const struct block *block, void *freed)
+{
+	struct label label;
+
+	if (!tail_labels)
+		return;
+	label = tail_label(block);
+	tools_freed(block->ptr, label.size);
+	label.freed = freed;
+	write_label(block, &label);
+}

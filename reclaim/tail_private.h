@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * tail - what a heap keeps behind a block, where it keeps anything
+ *
+ * A label, where places are kept or tools are told: where the block was
+ * allocated and freed, and the bytes that were asked for.  To the tools it is
+ * closed, and what runs over the block's end runs into it.  Else, in a task
+ * with a limit, two bytes: how much less than the block's size was asked for,
+ * so that the limit is kept to the byte.  Else nothing.
+ *
+ * It lies in memory of the program's, and is believed no more than that: at
+ * worst a figure or a place is wrong.
+ */
+#ifndef TAIL_PRIVATE_H
+#define TAIL_PRIVATE_H
+
+#include "reclaim/heap_private.h"
+
+struct memory;
+
+struct label {
+	void *acquired, *freed; /* places */
+	size_t size;		/* as asked for */
+	size_t unused;		/* blocks and labels are of granules */
+};
+
+extern bool tail_labels; /* every block has one */
+
+size_t tail_size(const struct memory *memory);
+
+/* What the program asked for; without a tail, what it got. */
+size_t tail_asked(const struct block *block, const struct memory *memory);
+
+/* Behind a new block.  The tools are told as well. */
+void tail_begin(const struct block *block, const struct memory *memory,
+		size_t size, bool zero, void *acquired);
+
+/* The block stays, of another size. */
+void tail_resize(const struct block *block, const struct memory *memory,
+		 size_t size, void *acquired);
+
+/* It is about to be freed.  The tools are told. */
+void tail_end(const struct block *block, void *freed);
+
+/* All zero where there is none. */
+struct label tail_label(const struct block *block);
+
+#endif
