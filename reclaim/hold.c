@@ -62,6 +62,7 @@ static void tell(int what, const char *did, const struct block *block,
 void hold_refuse(const struct block *block, const char *did, void *place)
 {
 	static const int what[] = {
+		[BLOCK_LIVE] = RECLAIM_STRANGERS,
 		[BLOCK_FREE] = RECLAIM_DOUBLE_FREE,
 		[BLOCK_INSIDE] = RECLAIM_INTERIOR_FREE,
 		[BLOCK_NOT_ONE] = RECLAIM_FOREIGN_FREE,
@@ -105,7 +106,7 @@ bool hold_may_be_libcs(void *ptr, const char *did, void *place)
 	return false;
 }
 
-bool memory_may_be_callers(void *ptr, const char *did, void *place)
+bool hold_may_be_callers(void *ptr, const char *did, void *place)
 {
 	struct block block;
 
@@ -128,9 +129,14 @@ static struct task *task_of(const struct block *block)
 			   : NULL;
 }
 
-static bool is_live(const struct block *block)
+/* Whether it is a live block of a task. */
+static bool find(void *ptr, struct held *held)
 {
-	return block->state == BLOCK_LIVE;
+	block_find(ptr, &held->block);
+	held->task = task_of(&held->block);
+	if (!held->task && held->block.state == BLOCK_LIVE)
+		held->block.state = BLOCK_FREE; /* its task is just gone */
+	return held->block.state == BLOCK_LIVE;
 }
 
 /* The current task, or one above it: which cannot end before it. */
@@ -151,54 +157,37 @@ void hold_drop(struct held *held)
 }
 
 /* What a task below has.  One that is being released goes with its memory. */
-static int hold_below(struct thread *self, void *ptr, struct held *held)
+static int hold_below(const struct thread *self, void *ptr, struct held *held)
 {
-	struct task *task;
-
 	lock_take(&tables);
 	held->locked = true;
-	block_find(ptr, &held->block);
-	held->task = task = task_of(&held->block);
-	if (!is_live(&held->block) || !task)
+	if (!find(ptr, held) || !task_is_kin(self->current, held->task))
 		return REFUSED;
-	if (!task_is_below(task, self->current) && !stays(task))
-		return REFUSED;
-	return task->state < TASK_ENDING || stays(task) ? HELD : GONE;
+	return held->task->state == TASK_ENDING && !stays(held->task) ? GONE
+								      : HELD;
 }
 
-int hold(struct thread *self, void *ptr, const char *did, void *place,
+int hold(const struct thread *self, void *ptr, const char *did, void *place,
 	 struct held *held)
 {
 	int result = HELD;
 
 	held->locked = false;
-	block_find(ptr, &held->block);
-	held->task = task_of(&held->block);
-	if (!is_live(&held->block) || !held->task)
+	if (!find(ptr, held))
 		result = REFUSED;
 	else if (!stays(held->task))
 		result = hold_below(self, ptr, held);
-	if (result == HELD)
-		return HELD;
-	hold_drop(held);
-	if (result == GONE)
-		return GONE;
-	if (is_live(&held->block) && held->task)
-		tell(RECLAIM_STRANGERS, did, &held->block, place);
-	else {
-		if (is_live(&held->block))
-			held->block.state = BLOCK_FREE;
+	if (result != HELD)
+		hold_drop(held);
+	if (result == REFUSED)
 		hold_refuse(&held->block, did, place);
-	}
-	return REFUSED;
+	return result;
 }
 
 int hold_to_give(const struct thread *self, void *ptr, struct held *held)
 {
 	held->locked = false;
-	block_find(ptr, &held->block);
-	held->task = task_of(&held->block);
-	if (!is_live(&held->block) || !held->task)
+	if (!find(ptr, held))
 		return EINVAL;
 	if (!task_is_kin(self->current, held->task))
 		return EPERM;

@@ -25,20 +25,24 @@ struct held {
 enum { HELD, GONE, REFUSED };
 
 /* Hold the block of a pointer that arena_has; `did` is what is being done. */
-int hold(struct thread *self, void *ptr, const char *did, void *place,
+int hold(const struct thread *self, void *ptr, const char *did, void *place,
 	 struct held *held);
 void hold_drop(struct held *held);
 
 /* The same for giving, with the tables locked: 0, EINVAL or EPERM, untold. */
 int hold_to_give(const struct thread *self, void *ptr, struct held *held);
 
-/* Say that a block is not in a state for what was to be done. */
+/* Say that a block is a stranger's, or not one to do this with. */
 void hold_refuse(const struct block *block, const char *did, void *place);
 
 /* Freed by its own thread and by another: seen when that was folded in. */
 void hold_tell_twice(struct heap *heap);
 
-/* Whether a pointer outside the arenas may be libc's.  If not, says so. */
+/*
+ * Whether a pointer outside the arenas may be libc's; or one without a record
+ * that of an allocator which the caller names.  If not, says so.
+ */
 bool hold_may_be_libcs(void *ptr, const char *did, void *place);
+bool hold_may_be_callers(void *ptr, const char *did, void *place);
 
 #endif

@@ -212,7 +212,7 @@ void memory_free(void *ptr, void *place)
 		return;
 	saved = errno;
 	if (!arena_has(ptr)) {
-		if (hold_may_be_libcs(ptr, "free", place))
+		if (system_only || hold_may_be_libcs(ptr, "free", place))
 			record_free(self->current, ptr, place);
 	} else if (hold(self, ptr, "free", place, &held) == HELD) {
 		freed = free_held(self, &held, place);
@@ -301,7 +301,7 @@ static void *move(struct thread *self, struct held *held, size_t size,
 static void *realloc_outside(struct thread *self, void *ptr, size_t size,
 			     void *place)
 {
-	if (hold_may_be_libcs(ptr, "realloc", place))
+	if (system_only || hold_may_be_libcs(ptr, "realloc", place))
 		return record_realloc(self->current, ptr, size, place);
 	errno = EINVAL;
 	return NULL;

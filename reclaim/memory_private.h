@@ -119,14 +119,6 @@ static inline bool memory_charge(struct memory *memory, size_t size)
 	return true;
 }
 
-/* ---- whose ---- */
-
-/*
- * Whether what has no record may be a block of an allocator that the caller
- * names.  If not, says so.
- */
-bool memory_may_be_callers(void *ptr, const char *did, void *place);
-
 /* With the tables locked.  EPERM for a stranger's, EINVAL for no block. */
 void *memory_give(void *ptr, struct task *to);
 

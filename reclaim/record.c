@@ -10,6 +10,7 @@
 
 #include "reclaim/task.h"
 #include "reclaim/hash_private.h"
+#include "reclaim/hold_private.h"
 #include "reclaim/lock_private.h"
 #include "reclaim/place_private.h"
 #include "reclaim/report_private.h"
@@ -319,7 +320,7 @@ static bool take2(struct task *self, void *ptr, const char *did, void *place,
 		unlink_record(record);
 	}
 	lock_drop(&table);
-	return record || memory_may_be_callers(ptr, did, place);
+	return record || hold_may_be_callers(ptr, did, place);
 }
 
 void *record_alloc2(struct task *self, size_t size, void *(*alloc)(size_t),
