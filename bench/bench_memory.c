@@ -193,6 +193,7 @@ static const struct row rows[] = {
 	 .unit = "MiB",
 	 .n = 416667,
 	 .most = 3,
+	 .must = 40e6 / MIB,
 	 .contenders = spike_by},
 	{.what = "resident for each of 10k live tasks with ten blocks of "
 		 "16..128 B",

@@ -157,10 +157,12 @@ static void count_remote_large(struct heap *heap, size_t size)
 	count_remote(heap, size);
 }
 
+/* Once a run is published, it may be any other before the next line. */
 bool block_free_remote(const struct block *block)
 {
 	struct run *run = block->run;
-	uint64_t bit = 1, before;
+	bool in_bump = run->class == RUN_BUMP;
+	uint64_t bit, before;
 
 	if (run->class == RUN_LARGE) {
 		if (!put_large(block))
@@ -168,18 +170,14 @@ bool block_free_remote(const struct block *block)
 		count_remote_large(block->heap, block->size);
 		return true;
 	}
-	if (run->class == RUN_BUMP) {
-		if (!bump_free_remote(run->bump, block->ptr))
-			return false;
-	} else {
-		bit = bit_of(block);
-	}
+	if (in_bump && !bump_free_remote(run->bump, block->ptr))
+		return false;
+	bit = in_bump ? 1 : bit_of(block);
 	before = atomic_fetch_or_explicit(&run->remote, bit,
 					  memory_order_acq_rel);
-	if (run->class != RUN_BUMP && before & bit)
+	if (!in_bump && before & bit)
 		return false;
-	atomic_fetch_add_explicit(&block->heap->remote_held,
-				  heap_unit(block->size), memory_order_relaxed);
+	count_remote(block->heap, block->size);
 	if (!before)
 		publish(block->heap, run);
 	return true;
