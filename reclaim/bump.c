@@ -60,13 +60,16 @@ void bump_close(struct bump *bump)
 
 void bump_reset(struct bump *bump)
 {
-	if (!bump->base)
-		return;
 	memset(bump->tags, 0, (size_t)(bump->at - bump->base) / 16);
 	set_end(bump, bump->base);
 	bump->holes = false;
-	atomic_store_explicit(&run_of_area(bump)->remote, 0,
-			      memory_order_relaxed);
+}
+
+void bump_forget_others(struct bump *bump)
+{
+	if (bump->base)
+		atomic_store_explicit(&run_of_area(bump)->remote, 0,
+				      memory_order_relaxed);
 }
 
 static bool open_second(struct heap *heap)

@@ -209,9 +209,11 @@ void task_reap(struct task *task)
 		leaf->state = TASK_ENDING;
 		leaf->inside = thread_self();
 		bare = is_bare(leaf);
-		lock_drop(&tables);
-		release(leaf, bare);
-		lock_take(&tables);
+		if (!bare || atomic_load(&leaf->memory.heaps)) {
+			lock_drop(&tables);
+			release(leaf, bare);
+			lock_take(&tables);
+		}
 		bury(leaf, false);
 	}
 }

@@ -303,12 +303,15 @@ static void put_chunks(struct heap *heap)
 		classes_reset(heap->classes);
 }
 
+/* What other threads freed and nobody folded in. */
 static void forget_others(struct heap *heap)
 {
 	atomic_store_explicit(&heap->remote, NULL, memory_order_relaxed);
 	heap_store(&heap->remote_held, 0);
 	heap_store(&heap->remote_large, 0);
-	heap->freed_twice = NULL;
+	bump_forget_others(&heap->nursery);
+	if (heap->second)
+		bump_forget_others(&heap->second->bump);
 }
 
 static void retire(struct heap *heap)
@@ -317,9 +320,11 @@ static void retire(struct heap *heap)
 	atomic_store_explicit(&heap->owner, NULL, memory_order_relaxed);
 	if (heap->chunks)
 		put_chunks(heap);
+	if (heap_load(&heap->remote_held))
+		forget_others(heap);
 	heap_store(&heap->held, 0);
 	heap_store(&heap->peak, 0);
-	forget_others(heap);
+	heap->freed_twice = NULL;
 	heap->given_up = false;
 	bump_reset(&heap->nursery);
 	if (heap->second && heap->second->bump.at != heap->second->bump.base)

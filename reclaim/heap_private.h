@@ -278,7 +278,10 @@ bool block_move(const struct block *block, struct heap *to);
 bool bump_open(struct heap *heap, struct bump *bump, unsigned order);
 void bump_close(struct bump *bump);
 
+/* All of it is free; and what others freed is nobody's. */
 void bump_reset(struct bump *bump);
+void bump_forget_others(struct bump *bump);
+
 /* Make room in one, and use it; or there is none. */
 bool bump_next(struct heap *heap);
 

@@ -39,11 +39,9 @@ void memory_start(void)
 
 /* ---- the calling thread's heap ---- */
 
-void memory_seat(struct thread *self)
+struct heap *memory_quick_heap(const struct thread *self)
 {
-	bool quick = !tail_size(&self->current->memory);
-
-	self->heap = quick ? *self->seat : NULL;
+	return tail_size(&self->current->memory) ? NULL : *self->seat;
 }
 
 /* At the very end of a thread there is none: nobody would leave it. */
@@ -53,7 +51,7 @@ static struct heap *heap_of(struct thread *self)
 
 	if (!*self->seat && !self->finished && thread_watch() == 0) {
 		*self->seat = heap_adopt(&task->memory.heaps, task, self);
-		memory_seat(self);
+		self->heap = memory_quick_heap(self);
 	}
 	return *self->seat;
 }
@@ -131,12 +129,17 @@ static void *alloc(size_t size, size_t align, bool zero, void *place)
 
 void *memory_refill(size_t size, void *place)
 {
-	struct heap *heap = thread_of_caller.heap;
+	struct thread *self = thread_self();
+	struct heap *heap = self->heap;
 	void *ptr = NULL;
 
-	if (heap && size <= QUICK_MOST)
+	if (size > QUICK_MOST)
+		return memory_alloc(size, HEAP_ALIGN, place);
+	if (heap)
 		ptr = run_take_partial(heap,
 				       class_of_granules[(size + 15) / 16]);
+	else if (!system_only && heap_of(self) && self->heap)
+		ptr = heap_take(self->heap, size); /* the task's first */
 	return ptr ? ptr : memory_alloc(size, HEAP_ALIGN, place);
 }
 
@@ -145,8 +148,6 @@ void *memory_alloc(size_t size, size_t align, void *place)
 	struct thread *self = thread_self();
 	void *ptr = NULL;
 
-	if (!*self->seat && !system_only)
-		heap_of(self);
 	/* Where there is a quick path a block is no more than its bytes. */
 	if (self->heap && size <= CLASS_MOST)
 		ptr = heap_alloc(self->heap, size, align, 0);

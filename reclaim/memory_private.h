@@ -127,9 +127,11 @@ void *memory_give(void *ptr, struct task *to);
 /* Release it.  The caller works for the task, and nobody else uses it. */
 void memory_end(struct task *task);
 
-/* A heap of the calling thread's is let go, or may be used as it is. */
+/* A heap of the calling thread's is let go. */
 void memory_leave(struct heap **heap);
-void memory_seat(struct thread *self);
+
+/* That of the current task, if nothing has to be done beside the quick path. */
+struct heap *memory_quick_heap(const struct thread *self);
 
 void memory_figures(struct memory *memory, struct heap_figures *figures);
 

@@ -32,7 +32,7 @@ void thread_seat(struct thread *self)
 	self->current = entered ? self->entered[self->depth - 1] : self->floor;
 	self->seat = entered ? &self->entered_heap[self->depth - 1]
 			     : &self->floor_heap;
-	memory_seat(self);
+	self->heap = *self->seat ? memory_quick_heap(self) : NULL;
 }
 
 void thread_work_for(struct task *task, struct thread_scope *scope)
