@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "reclaim/tools_private.h"
 
@@ -220,6 +221,8 @@ static bool more_from_system(unsigned order)
 	for (arena = arenas; arena; arena = arena->next)
 		if (extend(arena, order))
 			return true;
+	if (arenas && arenas->pages == FIRST_PAGE)
+		return false; /* what is wanting is not address space */
 	arena = new_arena();
 	return arena && extend(arena, order);
 }
@@ -233,12 +236,23 @@ static bool more_from_system(unsigned order)
  * a task of 100,000 blocks of 264 bytes comes and goes below it.
  */
 #define EPOCH_MS   100
-#define IDLE_MOST  ((size_t)32 << 20)
+#define IDLE_MOST  ((size_t)36 << 20)
 #define QUIET_PART 8
 
 static uint64_t epoch_began, looked; /* ms */
 static size_t least_idle;	     /* in this epoch */
 
+/* Whole pages of the system's, or a neighbour's memory would go with it. */
+static bool is_whole(const struct chunk *chunk)
+{
+	static long page;
+
+	if (page == 0)
+		page = sysconf(_SC_PAGESIZE);
+	return chunk_size(chunk) >= (size_t)page;
+}
+
+/* The largest first, and as a whole: it may be more. */
 static void purge(size_t bytes)
 {
 	struct free_chunks *dirty = &free_chunks[DIRTY];
@@ -248,9 +262,10 @@ static void purge(size_t bytes)
 
 	while (dirty->bytes > until) {
 		chunk = dirty->of_order[31 - __builtin_clz(dirty->orders)];
-		if (madvise(chunk_memory(chunk), chunk_size(chunk),
+		if (!is_whole(chunk) ||
+		    madvise(chunk_memory(chunk), chunk_size(chunk),
 			    MADV_DONTNEED) != 0)
-			break; /* less than a page of the system's */
+			break;
 		unlist_free(chunk);
 		free_merged(chunk, CLEAN);
 	}
@@ -275,11 +290,6 @@ bool arena_tick(void)
 	epoch_began = now;
 	least_idle = free_chunks[DIRTY].bytes;
 	return true;
-}
-
-size_t arena_idle(void)
-{
-	return free_chunks[DIRTY].bytes;
 }
 
 /* ---- chunks ---- */

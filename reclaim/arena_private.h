@@ -139,7 +139,4 @@ void chunk_put(struct chunk *chunk);
 /* Look at the clock, and whether an epoch has ended. */
 bool arena_tick(void);
 
-/* What free chunks keep resident, at most. */
-size_t arena_idle(void);
-
 #endif

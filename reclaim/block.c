@@ -91,7 +91,8 @@ static bool put_large(const struct block *block)
 
 	lock_take(&heaps);
 	chunk = chunk_of(block->ptr);
-	first = chunk && arena_run(block->ptr) == block->run;
+	first = chunk && arena_run(block->ptr) == block->run &&
+		run_heap(block->run) == block->heap;
 	if (first) {
 		heap_unlink(block->heap, chunk);
 		chunk_forget(chunk);
@@ -187,26 +188,26 @@ bool block_free_remote(const struct block *block)
 
 static uint64_t fold_run(struct heap *heap, struct run *run)
 {
-	uint64_t before = run_free_blocks(run), bits, twice;
+	uint64_t unit = heap_unit(run->size), before, bits, twice;
 
 	/* One that was freed twice may have gone with its run. */
 	if (run_heap(run) != heap)
 		return 0;
+	before = run_free_blocks(run);
 	bits = atomic_exchange_explicit(&run->remote, 0, memory_order_acq_rel);
 	if (run->class == RUN_BUMP)
 		return bump_fold(run->bump);
 	twice = bits & before;
 	if (twice) {
-		atomic_fetch_sub(&heap->remote_held,
-				 heap_unit(run->size) *
-					 (uint64_t)__builtin_popcountll(twice));
 		heap->freed_twice = run_memory(run) +
 				    (size_t)__builtin_ctzll(twice) * run->size;
+		atomic_fetch_sub(&heap->remote_held,
+				 unit * (uint64_t)__builtin_popcountll(twice));
 	}
+	/* After that the run may be another's. */
 	if (bits & ~before)
 		run_free(heap, run, bits);
-	return heap_unit(run->size) *
-	       (uint64_t)__builtin_popcountll(bits & ~before);
+	return unit * (uint64_t)__builtin_popcountll(bits & ~before);
 }
 
 void heap_drain(struct heap *heap)
@@ -239,7 +240,8 @@ static bool resize_large(const struct block *block, size_t size)
 	size_t rounded = (size + 15) & ~(size_t)15;
 	size_t used = (rounded + page - 1) & -page;
 
-	if (size > chunk_size(chunk) || size < CLASS_MOST / 2)
+	if (size > chunk_size(chunk) ||
+	    (size < CLASS_MOST / 2 && size < block->run->bytes))
 		return false;
 	heap_uncount(block->heap, heap_unit(block->run->bytes));
 	heap_count(block->heap, heap_unit(rounded));

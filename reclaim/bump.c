@@ -39,7 +39,7 @@ bool bump_open(struct heap *heap, struct bump *bump, unsigned order)
 	chunk = chunk_get(order);
 	if (!chunk)
 		return false;
-	chunk_describe(chunk, heap, RUN_BUMP)->bump = bump;
+	chunk_describe(chunk, heap, RUN_BUMP, bump);
 	bump->base = bump->at = chunk_memory(chunk);
 	bump->left = chunk_size(chunk);
 	return true;
@@ -63,6 +63,15 @@ void bump_reset(struct bump *bump)
 	memset(bump->tags, 0, (size_t)(bump->at - bump->base) / 16);
 	set_end(bump, bump->base);
 	bump->holes = false;
+}
+
+void bump_renew(struct bump *bump)
+{
+	if (!bump->base)
+		return;
+	bump->at = bump->base;
+	bump->left = chunk_size(chunk_of(bump->base));
+	memset(bump->tags, 0, bump->left / 16);
 }
 
 void bump_forget_others(struct bump *bump)
@@ -118,7 +127,8 @@ bool bump_next(struct heap *heap)
 		return true;
 	if (heap->bump != &heap->nursery) {
 		/* The first may have been emptied meanwhile. */
-		if (!retract(&heap->nursery))
+		retract(&heap->nursery);
+		if (heap->nursery.left <= heap->bump->left)
 			return false;
 		heap->bump = &heap->nursery;
 		return true;

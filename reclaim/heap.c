@@ -230,7 +230,7 @@ static void *alloc_large(struct heap *heap, size_t size, size_t least)
 		errno = ENOMEM;
 		return NULL;
 	}
-	run = chunk_describe(chunk, heap, RUN_LARGE);
+	run = chunk_describe(chunk, heap, RUN_LARGE, NULL);
 	run->bytes = (size + 15) & ~(size_t)15;
 	heap_count(heap, heap_unit(run->bytes));
 	return chunk_memory(chunk);
@@ -314,18 +314,31 @@ static void forget_others(struct heap *heap)
 		bump_forget_others(&heap->second->bump);
 }
 
+/* Its thread may have been anywhere when it went. */
+static void renew(struct heap *heap)
+{
+	heap->given_up = false;
+	bump_renew(&heap->nursery);
+	if (heap->second)
+		bump_renew(&heap->second->bump);
+	if (heap->classes)
+		classes_reset(heap->classes);
+}
+
 static void retire(struct heap *heap)
 {
 	atomic_store_explicit(&heap->task, NULL, memory_order_relaxed);
 	atomic_store_explicit(&heap->owner, NULL, memory_order_relaxed);
 	if (heap->chunks)
 		put_chunks(heap);
-	if (heap_load(&heap->remote_held))
+	if (heap_load(&heap->remote_held) ||
+	    atomic_load_explicit(&heap->remote, memory_order_relaxed))
 		forget_others(heap);
 	heap_store(&heap->held, 0);
 	heap_store(&heap->peak, 0);
 	heap->freed_twice = NULL;
-	heap->given_up = false;
+	if (heap->given_up)
+		renew(heap);
 	bump_reset(&heap->nursery);
 	if (heap->second && heap->second->bump.at != heap->second->bump.base)
 		bump_reset(&heap->second->bump);
@@ -369,7 +382,7 @@ void heap_figures(struct heap *heap, struct heap_figures *sum)
 
 	if (peak < held)
 		peak = held;
-	sum->blocks += (uint32_t)held;
-	sum->bytes += (size_t)(held >> 32) * 16;
-	sum->peak_bytes += (size_t)(peak >> 32) * 16;
+	sum->blocks += (size_t)(held & (((uint64_t)1 << UNIT_BITS) - 1));
+	sum->bytes += (size_t)(held >> UNIT_BITS) * 16;
+	sum->peak_bytes += (size_t)(peak >> UNIT_BITS) * 16;
 }

@@ -46,7 +46,7 @@ struct bump {
 #define TAG_FREE   0x40
 #define TAG_REMOTE 0x80 /* freed by another thread */
 
-/* 4 KiB, and 8: a task of 32 blocks of up to 512 bytes needs no runs. */
+/* 4 KiB, and 8: a task of 32 blocks of 264 bytes needs no runs. */
 #define NURSERY_ORDER	0
 #define SECOND_ORDER	1
 #define GRANULES(order) ((size_t)256 << (order))
@@ -54,7 +54,7 @@ struct bump {
 struct heap {
 	struct bump *bump; /* the one in use */
 	struct run *const *current;
-	/* Blocks, and their granules << 32; the second is read by others. */
+	/* Blocks and their bytes, as heap_unit has them. */
 	_Atomic uint64_t held, peak;
 
 	struct chunk *chunks; /* of runs and large blocks; under `heaps` */
@@ -93,10 +93,15 @@ static inline void heap_store(_Atomic uint64_t *what, uint64_t value)
 	atomic_store_explicit(what, value, memory_order_relaxed);
 }
 
-/* A block of so many bytes, as `held` counts it. */
+/*
+ * A block of so many bytes, as `held` counts it: one, and its granules above
+ * that.  There is room for 512 GiB, in 268 million blocks.
+ */
+#define UNIT_BITS 28
+
 static inline uint64_t heap_unit(size_t bytes)
 {
-	return ((uint64_t)bytes << 28) + 1;
+	return ((uint64_t)bytes << (UNIT_BITS - 4)) + 1;
 }
 
 static inline void heap_count(struct heap *heap, uint64_t units)
@@ -212,7 +217,7 @@ static inline enum put heap_put(struct heap *heap, void *ptr,
 		return PUT_BY_RUN;
 	if (run->reciprocal == 0)
 		return PUT_BY_RUN;
-	product = (arena_offset(ptr) - run->offset) * run->reciprocal;
+	product = (uint64_t)(arena_offset(ptr) - run->offset) * run->reciprocal;
 	free = run_free_blocks(run);
 	bit = (uint64_t)1 << (product >> 32);
 	if (__builtin_expect((uint32_t)product >= run->reciprocal ||
@@ -289,6 +294,8 @@ void bump_close(struct bump *bump);
 /* All of it is free; and what others freed is nobody's. */
 void bump_reset(struct bump *bump);
 void bump_forget_others(struct bump *bump);
+/* As when it was opened, whatever it says of itself. */
+void bump_renew(struct bump *bump);
 
 /* Make room in one, and use it; or there is none. */
 bool bump_next(struct heap *heap);

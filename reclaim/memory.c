@@ -122,7 +122,9 @@ static void *alloc(size_t size, size_t align, bool zero, void *place)
 	if (!memory_charge(&task->memory, size))
 		return NULL;
 	ptr = alloc_charged(self, task, size, align, zero, 0, place);
-	if (!ptr)
+	if (ptr)
+		memory_remember(&task->memory);
+	else
 		memory_uncharge(&task->memory, size);
 	return ptr;
 }
@@ -331,6 +333,8 @@ void *memory_realloc(void *ptr, size_t size, void *place)
 	} else if (!resize_here(self, &held, size)) {
 		ptr = move(self, &held, size, place);
 	}
+	if (ptr)
+		memory_remember(&held.task->memory);
 	hold_drop(&held);
 	return ptr;
 }
@@ -338,43 +342,52 @@ void *memory_realloc(void *ptr, size_t size, void *place)
 /* ---- giving ---- */
 
 static void *give_copy(struct thread *self, struct held *held, struct task *to,
-		       struct heap *heap, size_t size)
+		       size_t size)
 {
-	struct block *block = &held->block, copy;
-	void *acquired = tail_label(block).acquired;
-	char *given =
-		heap_alloc(heap, size + tail_size(&to->memory), HEAP_ALIGN, 0);
+	struct block *block = &held->block;
+	void *given = alloc_charged(self, to, size, HEAP_ALIGN, false, 0,
+				    tail_label(block).acquired);
 
 	if (!given)
 		return NULL;
-	block_find(given, &copy);
-	tail_begin(&copy, &to->memory, size, false, acquired);
 	memcpy(given, block->ptr, size);
 	free_held(self, held, NULL);
 	return given;
 }
 
 /* A large block stays where it is, if nothing is behind it. */
-static void *give(struct thread *self, struct held *held, struct task *to)
+static bool give_in_place(struct thread *self, struct held *held,
+			  struct task *to)
 {
 	struct memory *from = &held->task->memory;
-	size_t size = tail_asked(&held->block, from);
 	struct heap *heap;
-	void *given = NULL;
+	bool moved;
+
+	if (held->block.run->class != RUN_LARGE ||
+	    tail_size(from) != tail_size(&to->memory))
+		return false;
+	heap = heap_adopt(&to->memory.heaps, to, self);
+	if (!heap)
+		return false;
+	moved = block_move(&held->block, heap);
+	heap_leave(heap);
+	if (moved)
+		memory_uncharge(from, tail_asked(&held->block, from));
+	return moved;
+}
+
+static void *give(struct thread *self, struct held *held, struct task *to)
+{
+	size_t size = tail_asked(&held->block, &held->task->memory);
+	void *given = held->block.ptr;
 
 	if (!memory_charge(&to->memory, size))
 		return NULL;
-	heap = heap_adopt(&to->memory.heaps, to, self);
-	if (heap && tail_size(from) == tail_size(&to->memory) &&
-	    block_move(&held->block, heap)) {
-		memory_uncharge(from, size);
-		given = held->block.ptr;
-	} else if (heap) {
-		given = give_copy(self, held, to, heap, size);
-	}
-	if (heap)
-		heap_leave(heap);
-	if (!given)
+	if (!give_in_place(self, held, to))
+		given = give_copy(self, held, to, size);
+	if (given)
+		memory_remember(&to->memory);
+	else
 		memory_uncharge(&to->memory, size);
 	return given;
 }

@@ -90,10 +90,15 @@ static inline void memory_uncharge(struct memory *memory, size_t size)
 		;
 }
 
-static inline void memory_remember(struct memory *memory, size_t charged)
+/* Nothing is remembered of what was charged and not got. */
+static inline void memory_remember(struct memory *memory)
 {
-	size_t peak = atomic_load(&memory->peak_charged);
+	size_t charged, peak;
 
+	if (!memory->max_bytes)
+		return;
+	charged = atomic_load(&memory->charged);
+	peak = atomic_load(&memory->peak_charged);
 	while (charged > peak && !atomic_compare_exchange_weak(
 					 &memory->peak_charged, &peak, charged))
 		;
@@ -115,7 +120,6 @@ static inline bool memory_charge(struct memory *memory, size_t size)
 		}
 	} while (!atomic_compare_exchange_weak(&memory->charged, &charged,
 					       charged + size));
-	memory_remember(memory, charged + size);
 	return true;
 }
 

@@ -51,10 +51,13 @@ static void count(struct records *records, size_t size)
 }
 
 /* There is nothing to remember of an allocation that failed. */
-static void remember_peak(struct records *records)
+static void remember_peak(struct memory *memory)
 {
+	struct records *records = &memory->records;
+
 	if (records->bytes > records->peak_bytes)
 		records->peak_bytes = records->bytes;
+	memory_remember(memory);
 }
 
 static void uncount(struct records *records, size_t size)
@@ -96,7 +99,7 @@ static void link_newest(struct record *record)
 	if (record->older)
 		record->older->newer = record;
 	all->newest = record;
-	remember_peak(all);
+	remember_peak(&record->task->memory);
 }
 
 static void unlink_record(struct record *record)
@@ -237,7 +240,7 @@ static void *resize(struct record *record, size_t size)
 	else
 		recount(record, before, true);
 	HASH_COMMIT(by_ptr, ptr, sizeof(record->ptr), record);
-	remember_peak(&record->task->memory.records);
+	remember_peak(&record->task->memory);
 	return ptr;
 }
 

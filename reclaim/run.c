@@ -134,12 +134,11 @@ static void map_run(const struct run *run)
 }
 
 struct run *chunk_describe(struct chunk *chunk, struct heap *heap,
-			   unsigned class)
+			   unsigned class, struct bump *bump)
 {
 	struct run *run = describe(chunk);
 
 	*run = (struct run){
-		.heap = heap,
 		.class = (uint8_t) class,
 		.offset = (uint32_t)chunk_first_kib(chunk) << 10,
 		/* What is in the middle of a large one is found by chunk. */
@@ -147,6 +146,9 @@ struct run *chunk_describe(struct chunk *chunk, struct heap *heap,
 				? 1
 				: (uint16_t)(chunk_size(chunk) >> 10),
 	};
+	run->bump = bump;
+	/* Last: whoever sees whose it is sees the rest. */
+	atomic_store_explicit(&run->heap, heap, memory_order_release);
 	map_run(run);
 	return run;
 }
@@ -347,7 +349,7 @@ static void fill(struct heap *heap, struct run *run, unsigned class)
 	run->reciprocal = run_reciprocal(size);
 	run_set_free(run, ~(uint64_t)0);
 	atomic_store_explicit(&run->remote, 0, memory_order_relaxed);
-	atomic_store_explicit(&run->heap, heap, memory_order_relaxed);
+	atomic_store_explicit(&run->heap, heap, memory_order_release);
 	map_run(run);
 }
 

@@ -59,7 +59,7 @@ struct run {
 	uint16_t kibs;
 	uint8_t class;
 	uint8_t count; /* blocks */
-};
+} __attribute__((aligned(64)));
 
 _Static_assert(sizeof(struct run) == 64, "a run is described by a cache line");
 
@@ -106,7 +106,7 @@ static inline bool run_is_empty(const struct run *run)
 static inline struct heap *run_heap(const struct run *run)
 {
 	uintptr_t heap = (uintptr_t)atomic_load_explicit(&run->heap,
-							 memory_order_relaxed);
+							 memory_order_acquire);
 
 	return (struct heap *)(heap & ~RUN_FULL);
 }
@@ -151,7 +151,7 @@ struct classes {
 
 /* The only run of a chunk, a bump area or a large block; or none at all. */
 struct run *chunk_describe(struct chunk *chunk, struct heap *heap,
-			   unsigned class);
+			   unsigned class, struct bump *bump);
 void chunk_forget(struct chunk *chunk);
 
 extern struct run *const no_current[CLASS_COUNT]; /* runs without a block */

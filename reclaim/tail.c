@@ -66,15 +66,21 @@ static size_t without_slack(const struct block *block)
 
 	memcpy(&slack, block->start + block->size - sizeof(slack),
 	       sizeof(slack));
-	return slack <= block->size ? block->size - slack : 0;
+	return slack >= sizeof(slack) && slack <= block->size
+		       ? block->size - slack
+		       : 0;
 }
 
 /* ---- either ---- */
 
 size_t tail_asked(const struct block *block, const struct memory *memory)
 {
-	if (tail_labels)
-		return tail_label(block).size;
+	size_t most = block->size - sizeof(struct label), size;
+
+	if (tail_labels) {
+		size = tail_label(block).size;
+		return size <= most ? size : most;
+	}
 	return memory->max_bytes ? without_slack(block) : block->size;
 }
 

@@ -108,6 +108,7 @@ static void thread_gone(void *arg)
 		return;
 	}
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+	self->floor_depth = 0; /* it may have left from within an action */
 	thread_leave_all();
 	if (self->gone)
 		self->gone(self);
