@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "reclaim/memory_private.h"
+#include "reclaim/tools_private.h"
 
 /* As malloc(3), where more is asked for than there is; stage.c for the other.
  */
@@ -217,6 +218,24 @@ START_TEST(realloc_keeps_what_was_there)
 }
 END_TEST
 
+/* From 4 KiB on a block that grew has room for that. */
+START_TEST(a_block_that_grows_stays_where_it_is)
+{
+	char *block = save_realloc(save_malloc(3000), 4096), *moved;
+	size_t size, times = 0;
+
+	for (size = 4128; size <= 65536 - 64; size += 32) {
+		moved = save_realloc(block, size);
+		times += moved != block;
+		block = moved;
+	}
+	ck_assert_ptr_nonnull(block);
+	/* With libc's memory, or where tools are told, it may move. */
+	if (arena_has(block) && !tools_told)
+		ck_assert_uint_le(times, 1);
+}
+END_TEST
+
 START_TEST(realloc_to_nothing_frees)
 {
 	void *block = save_malloc(10);
@@ -390,6 +409,19 @@ static void resize_to_the_limit(void)
 	ck_assert_ptr_nonnull(block);
 	ck_assert_ptr_nonnull(save_malloc(90));
 }
+
+static void ask_for_what_nobody_has(void)
+{
+	ck_assert_ptr_nonnull(save_malloc(100));
+	ck_fails(save_malloc(huge(0) / 4), NULL, ENOMEM);
+	ck_assert_uint_eq(info(reclaim_self()).peak_bytes, 100);
+}
+
+START_TEST(what_was_not_got_is_no_peak)
+{
+	with_limit(SIZE_MAX / 2, ask_for_what_nobody_has);
+}
+END_TEST
 
 START_TEST(a_block_grows_to_the_limit)
 {
@@ -603,6 +635,22 @@ START_TEST(a_receiver_has_to_exist)
 	ck_fails(reclaim_give(block, gone), NULL, ESRCH);
 	ck_assert_str_eq(block, "stays");
 	ck_assert_uint_eq(blocks(), 1);
+}
+END_TEST
+
+START_TEST(a_large_gift_counts_as_it_was_asked_for)
+{
+	struct reclaim_task_opts opts = {.max_bytes = (size_t)1 << 30};
+	reclaim_tid limited = reclaim_task_new(&opts);
+	char *block = save_malloc((size_t)32 << 20);
+
+	block[0] = block[((size_t)32 << 20) - 1] = 'g';
+	block = reclaim_give(block, limited);
+	ck_assert_ptr_nonnull(block);
+	ck_assert_int_eq(block[((size_t)32 << 20) - 1], 'g');
+	ck_assert_uint_eq(info(limited).bytes, (size_t)32 << 20);
+	ck_assert_uint_eq(blocks(), 0);
+	end_task(limited);
 }
 END_TEST
 
@@ -1027,6 +1075,7 @@ static void fill(Suite *suite)
 	tcase_add_test(tcase, sizes_that_overflow_are_refused);
 	tcase_add_test(tcase, sizes_that_nobody_has_are_refused);
 	tcase_add_test(tcase, realloc_keeps_what_was_there);
+	tcase_add_test(tcase, a_block_that_grows_stays_where_it_is);
 	tcase_add_test(tcase, realloc_to_nothing_frees);
 	tcase_add_test(tcase, reallocarray_multiplies);
 	tcase_add_test(tcase, free_of_nothing_is_nothing);
@@ -1041,6 +1090,7 @@ static void fill(Suite *suite)
 	tcase_add_test(tcase, the_peak_stays);
 	tcase_add_test(tcase, beyond_the_limit_there_is_none);
 	tcase_add_test(tcase, a_block_grows_to_the_limit);
+	tcase_add_test(tcase, what_was_not_got_is_no_peak);
 	tcase_add_test(tcase, a_limit_does_not_overflow);
 
 	tcase = heap_case(suite, "owners");
@@ -1059,6 +1109,7 @@ static void fill(Suite *suite)
 	tcase_add_test(tcase, only_a_live_block_is_given);
 	tcase_add_test(tcase, a_receiver_has_to_exist);
 	tcase_add_test(tcase, a_receiver_may_be_full);
+	tcase_add_test(tcase, a_large_gift_counts_as_it_was_asked_for);
 
 	add_allocators(suite);
 
