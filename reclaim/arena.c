@@ -252,7 +252,15 @@ static bool is_whole(const struct chunk *chunk)
 	return chunk_size(chunk) >= (size_t)page;
 }
 
-/* The largest first, and as a whole: it may be more. */
+/* Few and large chunks first, and no more than was asked for. */
+static struct chunk *take_for_purge(size_t bytes)
+{
+	unsigned most = 31 - (unsigned)__builtin_clz(free_chunks[DIRTY].orders);
+	unsigned order = chunk_order(bytes);
+
+	return take_free(order < most ? order : most, DIRTY);
+}
+
 static void purge(size_t bytes)
 {
 	struct free_chunks *dirty = &free_chunks[DIRTY];
@@ -261,12 +269,13 @@ static void purge(size_t bytes)
 	int saved = errno;
 
 	while (dirty->bytes > until) {
-		chunk = dirty->of_order[31 - __builtin_clz(dirty->orders)];
+		chunk = take_for_purge(dirty->bytes - until);
 		if (!is_whole(chunk) ||
 		    madvise(chunk_memory(chunk), chunk_size(chunk),
-			    MADV_DONTNEED) != 0)
+			    MADV_DONTNEED) != 0) {
+			free_merged(chunk, DIRTY);
 			break;
-		unlist_free(chunk);
+		}
 		free_merged(chunk, CLEAN);
 	}
 	errno = saved;
