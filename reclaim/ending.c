@@ -464,19 +464,24 @@ static int end_awaited(struct task *task)
 	return error;
 }
 
+/* The root ends with the process only. */
+static int find_to_end(reclaim_tid tid, struct task **task)
+{
+	*task = task_find_any(tid);
+	if (!*task)
+		return ESRCH;
+	return *task == task_root ? EPERM : 0;
+}
+
 int reclaim_end(reclaim_tid tid, int status)
 {
 	struct task *task;
-	int error = 0;
+	int error;
 
 	thread_self();
 	lock_take(&tables);
-	task = task_find_any(tid);
-	if (!task)
-		error = ESRCH;
-	else if (task == task_root)
-		error = EPERM;
-	else {
+	error = find_to_end(tid, &task);
+	if (!error) {
 		task_ask(task, status);
 		task->waiters++;
 		task_reap(task);
@@ -498,16 +503,12 @@ static void obey(const struct task *top)
 int reclaim_kill(reclaim_tid tid)
 {
 	struct task *task;
-	int error = 0;
+	int error;
 
 	thread_self();
 	lock_take(&tables);
-	task = task_find_any(tid);
-	if (!task)
-		error = ESRCH;
-	else if (task == task_root)
-		error = EPERM;
-	else {
+	error = find_to_end(tid, &task);
+	if (!error) {
 		task_ask(task, RECLAIM_KILLED);
 		obey(task);
 		task_reap(task);

@@ -16,7 +16,7 @@
  * each thread, which take no lock, and some for all.  The rest are bare.
  */
 #define SPARES_MOST 8
-#define IDLE_MOST   64
+#define IDLE_HEAPS  64
 
 static struct heap *idle, *bare; /* under `heaps` */
 static unsigned idles;
@@ -38,7 +38,7 @@ static void push(struct heap **list, struct heap *heap)
 
 static void put_idle(struct heap *heap)
 {
-	if (idles < IDLE_MOST) {
+	if (idles < IDLE_HEAPS) {
 		push(&idle, heap);
 		idles++;
 		return;

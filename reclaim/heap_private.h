@@ -191,9 +191,9 @@ static inline bool heap_put_before(struct heap *heap, struct bump *bump,
 }
 
 /*
- * Free a block of this heap's, if that is quick; else its run, which
- * was found, is full or no run of blocks; or it is anything.  What is no block
- * of a run has a rest, or a bit that is set.
+ * Free a block of this heap's, if that is quick; else its run, which was found,
+ * is full, another heap's or no run of blocks; or ptr is anything.  What is no
+ * live block of a run has a rest, or a bit that is set.
  */
 enum put { PUT_DONE, PUT_BY_RUN, PUT_NOT };
 
@@ -260,12 +260,10 @@ struct block {
 	size_t size;	   /* bytes that there are */
 };
 
-/* What a pointer is.  Of two threads that free a block both may find it live.
- */
+/* What a pointer is.  Two threads that free a block may both find it live. */
 void block_find(void *ptr, struct block *block);
 
-/* By the owner: whether ptr, of this run, was a live block here, and is free.
- */
+/* By the owner: whether ptr, of this run, was a live block, and is free now. */
 bool heap_put_by_run(struct heap *heap, struct run *run, void *ptr);
 
 /*

@@ -9,8 +9,7 @@
  *
  * What is not a run of blocks is described in the same way: a bump area, a
  * large block that has its chunk to itself, and KiBs that are nobody's.
- * Their reciprocal is 0, which looks to the quick path like a pointer into a
- * block, and is left to the slow one.
+ * Their reciprocal is 0, by which the quick path leaves them to the slow one.
  *
  * The runs of a heap of one size are the current one, from which blocks are
  * taken; those with some blocks free, first in, first out; and full ones,
