@@ -14,18 +14,8 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 cd "$scratch"
 
-status=0
-check() { # WHAT COMMAND...
-	what=$1
-	shift
-	if "$@" >log 2>&1; then
-		echo "PASS: $what"
-	else
-		cat log
-		echo "FAIL: $what"
-		status=1
-	fi
-}
+# shellcheck source=tests/results.sh
+. "$srcdir/tests/results.sh"
 
 install_all() {
 	env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL \

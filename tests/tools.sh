@@ -22,18 +22,8 @@ cd "$scratch"
 library="$builddir/.libs/libreclaim.a"
 unset RECLAIM_MALLOC RECLAIM_PLACES
 
-status=0
-check() { # WHAT COMMAND...
-	what=$1
-	shift
-	if "$@" >log 2>&1; then
-		echo "PASS: $what"
-	else
-		cat log
-		echo "FAIL: $what"
-		status=1
-	fi
-}
+# shellcheck source=tests/results.sh
+. "$srcdir/tests/results.sh"
 
 missing() { # TOOL WHY
 	if [ "${CI:-}" = true ]; then
@@ -169,4 +159,4 @@ else
 	each under_asan ./victim-asan read-ended "$gone"
 	each under_asan ./victim-asan write-ended "$gone"
 fi
-exit $status
+exit "$status"
