@@ -310,7 +310,9 @@ static void each_in_chunk(struct chunk *chunk, struct block *block,
 			fn(block, arg);
 			return;
 		}
-		if (block->run->class < CLASS_COUNT && block->run->size)
+		/* Whose it is is written last: a fork may be in the middle. */
+		if (block->run->class < CLASS_COUNT &&
+		    atomic_load(&block->run->heap) == block->heap)
 			each_in_run(block->run, block, fn, arg);
 	}
 }

@@ -31,6 +31,7 @@ static struct label *label_of(const struct block *block)
 struct label tail_label(const struct block *block)
 {
 	struct label *label, copy = {.size = 0};
+	size_t most = block->size - sizeof(copy);
 
 	if (!tail_labels)
 		return copy;
@@ -38,6 +39,8 @@ struct label tail_label(const struct block *block)
 	tools_open(label, sizeof(*label));
 	copy = *label;
 	tools_close(label, sizeof(*label));
+	if (copy.size > most)
+		copy.size = most;
 	return copy;
 }
 
@@ -75,12 +78,8 @@ static size_t without_slack(const struct block *block)
 
 size_t tail_asked(const struct block *block, const struct memory *memory)
 {
-	size_t most = block->size - sizeof(struct label), size;
-
-	if (tail_labels) {
-		size = tail_label(block).size;
-		return size <= most ? size : most;
-	}
+	if (tail_labels)
+		return tail_label(block).size;
 	return memory->max_bytes ? without_slack(block) : block->size;
 }
 

@@ -8,8 +8,9 @@
  * with a limit, two bytes: how much less than the block's size was asked for,
  * so that the limit is kept to the byte.  Else nothing.
  *
- * It lies in memory of the program's, and is believed no more than that: at
- * worst a figure or a place is wrong.
+ * It lies in memory of the program's, and a forked child finds labels that were
+ * about to be written.  So it is believed no more than that: at worst a figure
+ * or a place is wrong.
  */
 #ifndef TAIL_PRIVATE_H
 #define TAIL_PRIVATE_H
