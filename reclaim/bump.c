@@ -142,7 +142,7 @@ bool bump_next(struct heap *heap)
 /* ---- blocks ---- */
 
 /* By anybody: what is told of a live block was written before it was one. */
-void bump_find(const struct bump *bump, struct block *block)
+void bump_find(const struct bump *bump, struct pointer *block)
 {
 	size_t granule = (size_t)(block->ptr - bump->base) / 16;
 	uint8_t tag = tag_at(bump, granule);
@@ -154,9 +154,9 @@ void bump_find(const struct bump *bump, struct block *block)
 	block->start = bump->base + granule * 16;
 	block->size = (size_t)(tag & (TAG_FREE - 1)) * 16;
 	if (block->ptr != block->start)
-		block->state = BLOCK_INSIDE;
+		block->state = POINTER_INSIDE;
 	else if (!(tag & (TAG_FREE | TAG_REMOTE)))
-		block->state = BLOCK_LIVE;
+		block->state = POINTER_LIVE;
 }
 
 bool bump_put(struct heap *heap, struct bump *bump, char *ptr)

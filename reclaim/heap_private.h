@@ -245,15 +245,15 @@ void heap_drain(struct heap *heap);
 
 /* ---- blocks, from a pointer that arena_has ---- */
 
-enum block_state {
-	BLOCK_LIVE,
-	BLOCK_FREE,    /* freed, or released with its task */
-	BLOCK_INSIDE,  /* a pointer into a block */
-	BLOCK_NOT_ONE, /* nobody was given that */
+enum pointer_state {
+	POINTER_LIVE,
+	POINTER_FREE,	 /* freed, or released with its task */
+	POINTER_INSIDE,	 /* a pointer into a block */
+	POINTER_NOT_ONE, /* nobody was given that */
 };
 
-struct block {
-	enum block_state state;
+struct pointer {
+	enum pointer_state state;
 	struct run *run;
 	struct heap *heap; /* NULL: nobody's */
 	char *ptr, *start; /* NULL: of nothing that is known */
@@ -261,7 +261,7 @@ struct block {
 };
 
 /* What a pointer is.  Two threads that free a block may both find it live. */
-void block_find(void *ptr, struct block *block);
+void pointer_find(void *ptr, struct pointer *block);
 
 /* By the owner: whether ptr, of this run, was a live block, and is free now. */
 bool heap_put_by_run(struct heap *heap, struct run *run, void *ptr);
@@ -270,18 +270,18 @@ bool heap_put_by_run(struct heap *heap, struct run *run, void *ptr);
  * Free a block that was found to be live: by the heap's owner, or by another
  * thread.  False where somebody else was first.
  */
-bool block_free(const struct block *block);
-bool block_free_remote(const struct block *block);
+bool pointer_free(const struct pointer *block);
+bool pointer_free_remote(const struct pointer *block);
 
 /* By the owner: resize it where it is, if that goes. */
-bool block_resize(const struct block *block, size_t size);
+bool pointer_resize(const struct pointer *block, size_t size);
 
 /* Each live block of a heap, as it may be while others use it. */
-void heap_each(struct heap *heap, void (*fn)(struct block *, void *arg),
+void heap_each(struct heap *heap, void (*fn)(struct pointer *, void *arg),
 	       void *arg);
 
 /* Give a large block to another heap as it is; false: it is none. */
-bool block_move(const struct block *block, struct heap *to);
+bool pointer_move(const struct pointer *block, struct heap *to);
 
 /* ---- bump areas ---- */
 
@@ -298,7 +298,7 @@ void bump_renew(struct bump *bump);
 /* Make room in one, and use it; or there is none. */
 bool bump_next(struct heap *heap);
 
-void bump_find(const struct bump *bump, struct block *block);
+void bump_find(const struct bump *bump, struct pointer *block);
 /* By the owner: free a block, if it is a live one. */
 bool bump_put(struct heap *heap, struct bump *bump, char *ptr);
 bool bump_free_remote(struct bump *bump, const char *ptr);

@@ -13,7 +13,7 @@
 
 /* ---- wrong use ---- */
 
-static void name_owner(const struct block *block, struct misuse *misuse)
+static void name_owner(const struct pointer *block, struct misuse *misuse)
 {
 	struct task *task;
 
@@ -26,19 +26,19 @@ static void name_owner(const struct block *block, struct misuse *misuse)
 	lock_drop(&tables);
 }
 
-static void name_thing(const struct block *block, struct misuse *misuse)
+static void name_thing(const struct pointer *block, struct misuse *misuse)
 {
 	struct label label = {.size = block->size};
 
 	if (block->start && tail_labels)
 		label = tail_label(block);
 	misuse->acquired = label.acquired;
-	if (block->state == BLOCK_FREE)
+	if (block->state == POINTER_FREE)
 		misuse->freed = label.freed;
-	if (block->state == BLOCK_NOT_ONE || !block->start)
+	if (block->state == POINTER_NOT_ONE || !block->start)
 		snprintf(misuse->thing, sizeof(misuse->thing), "pointer %p",
 			 block->ptr);
-	else if (block->state == BLOCK_INSIDE)
+	else if (block->state == POINTER_INSIDE)
 		snprintf(misuse->thing, sizeof(misuse->thing),
 			 "pointer %p, %zu bytes behind the beginning of block "
 			 "%p of %zu bytes",
@@ -49,7 +49,7 @@ static void name_thing(const struct block *block, struct misuse *misuse)
 			 "block %p of %zu bytes", block->ptr, label.size);
 }
 
-static void tell(int what, const char *did, const struct block *block,
+static void tell(int what, const char *did, const struct pointer *block,
 		 void *place)
 {
 	struct misuse misuse = {.what = what, .did = did, .place = place};
@@ -59,13 +59,13 @@ static void tell(int what, const char *did, const struct block *block,
 	report_misuse(&misuse);
 }
 
-void hold_refuse(const struct block *block, const char *did, void *place)
+void hold_refuse(const struct pointer *block, const char *did, void *place)
 {
 	static const int what[] = {
-		[BLOCK_LIVE] = RECLAIM_STRANGERS,
-		[BLOCK_FREE] = RECLAIM_DOUBLE_FREE,
-		[BLOCK_INSIDE] = RECLAIM_INTERIOR_FREE,
-		[BLOCK_NOT_ONE] = RECLAIM_FOREIGN_FREE,
+		[POINTER_LIVE] = RECLAIM_STRANGERS,
+		[POINTER_FREE] = RECLAIM_DOUBLE_FREE,
+		[POINTER_INSIDE] = RECLAIM_INTERIOR_FREE,
+		[POINTER_NOT_ONE] = RECLAIM_FOREIGN_FREE,
 	};
 
 	tell(what[block->state], did, block, place);
@@ -73,11 +73,11 @@ void hold_refuse(const struct block *block, const char *did, void *place)
 
 void hold_tell_twice(struct heap *heap)
 {
-	struct block block;
+	struct pointer block;
 
-	block_find(heap->freed_twice, &block);
+	pointer_find(heap->freed_twice, &block);
 	heap->freed_twice = NULL;
-	block.state = BLOCK_FREE;
+	block.state = POINTER_FREE;
 	tell(RECLAIM_DOUBLE_FREE, "free", &block, NULL);
 }
 
@@ -98,7 +98,7 @@ static bool is_foreign(void *ptr)
 
 bool hold_may_be_libcs(void *ptr, const char *did, void *place)
 {
-	struct block block = {.state = BLOCK_NOT_ONE, .ptr = ptr};
+	struct pointer block = {.state = POINTER_NOT_ONE, .ptr = ptr};
 
 	if (record_has(ptr) || !is_foreign(ptr))
 		return true;
@@ -108,12 +108,12 @@ bool hold_may_be_libcs(void *ptr, const char *did, void *place)
 
 bool hold_may_be_callers(void *ptr, const char *did, void *place)
 {
-	struct block block;
+	struct pointer block;
 
 	if (!arena_has(ptr))
 		return true;
-	block_find(ptr, &block);
-	if (block.state == BLOCK_LIVE)
+	pointer_find(ptr, &block);
+	if (block.state == POINTER_LIVE)
 		tell(RECLAIM_WRONG_FAMILY, did, &block, place);
 	else
 		hold_refuse(&block, did, place);
@@ -122,7 +122,7 @@ bool hold_may_be_callers(void *ptr, const char *did, void *place)
 
 /* ---- whose a block is ---- */
 
-static struct task *task_of(const struct block *block)
+static struct task *task_of(const struct pointer *block)
 {
 	return block->heap ? atomic_load_explicit(&block->heap->task,
 						  memory_order_relaxed)
@@ -132,11 +132,11 @@ static struct task *task_of(const struct block *block)
 /* Whether it is a live block of a task. */
 static bool find(void *ptr, struct held *held)
 {
-	block_find(ptr, &held->block);
+	pointer_find(ptr, &held->block);
 	held->task = task_of(&held->block);
-	if (!held->task && held->block.state == BLOCK_LIVE)
-		held->block.state = BLOCK_FREE; /* its task is just gone */
-	return held->block.state == BLOCK_LIVE;
+	if (!held->task && held->block.state == POINTER_LIVE)
+		held->block.state = POINTER_FREE; /* its task is just gone */
+	return held->block.state == POINTER_LIVE;
 }
 
 /* The current task, or one above it: which cannot end before it. */

@@ -16,7 +16,7 @@ struct task;
 struct thread;
 
 struct held {
-	struct block block;
+	struct pointer block;
 	struct task *task;
 	bool locked;
 };
@@ -33,7 +33,7 @@ void hold_drop(struct held *held);
 int hold_to_give(const struct thread *self, void *ptr, struct held *held);
 
 /* Say that a block is a stranger's, or not one to do this with. */
-void hold_refuse(const struct block *block, const char *did, void *place);
+void hold_refuse(const struct pointer *block, const char *did, void *place);
 
 /* Freed by its own thread and by another: seen when that was folded in. */
 void hold_tell_twice(struct heap *heap);

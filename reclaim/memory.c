@@ -94,7 +94,7 @@ static void *alloc_charged(struct thread *self, struct task *task, size_t size,
 			   size_t align, bool zero, size_t room, void *place)
 {
 	struct memory *memory = &task->memory;
-	struct block block;
+	struct pointer block;
 	void *ptr = NULL;
 
 	if (!system_only && size <= CHUNK_MOST - tail_size(memory) &&
@@ -103,7 +103,7 @@ static void *alloc_charged(struct thread *self, struct task *task, size_t size,
 	if (!ptr)
 		return record_alloc(task, size, align, zero, place);
 	if (tail_size(memory)) {
-		block_find(ptr, &block);
+		pointer_find(ptr, &block);
 		tail_begin(&block, memory, size, zero, place);
 	}
 	return zero && !is_zero(ptr, size) ? memset(ptr, 0, size) : ptr;
@@ -180,15 +180,15 @@ void *memory_calloc(size_t n, size_t size, void *place)
  * Of a heap that nobody has at the moment, as one of a task that its thread has
  * left, it is the caller's for so long.  The task stays charged for the block.
  */
-static bool free_block(struct thread *self, const struct block *block,
+static bool free_block(struct thread *self, const struct pointer *block,
 		       void *place)
 {
 	bool freed;
 
 	tail_end(block, place);
 	if (!heap_try(block->heap, self))
-		return block_free_remote(block);
-	freed = block_free(block);
+		return pointer_free_remote(block);
+	freed = pointer_free(block);
 	heap_leave(block->heap);
 	return freed;
 }
@@ -221,7 +221,7 @@ void memory_free(void *ptr, void *place)
 		freed = free_held(self, &held, place);
 		hold_drop(&held);
 		if (!freed) {
-			held.block.state = BLOCK_FREE;
+			held.block.state = POINTER_FREE;
 			hold_refuse(&held.block, "free", place);
 		}
 	}
@@ -243,7 +243,7 @@ void memory_free_by_run(struct heap *heap, struct run *run, void *ptr)
 #define GROWING_FROM 4096
 #define GROWING_ROOM 65536
 
-static size_t room_for(const struct block *block, size_t size)
+static size_t room_for(const struct pointer *block, size_t size)
 {
 	if (size <= block->size || size < GROWING_FROM)
 		return 0;
@@ -259,7 +259,7 @@ static bool is_mine(const struct thread *self, const struct heap *heap)
 static bool resize_here(struct thread *self, struct held *held, size_t size)
 {
 	struct memory *memory = &held->task->memory;
-	struct block *block = &held->block;
+	struct pointer *block = &held->block;
 	size_t before = tail_asked(block, memory);
 	size_t more = size > before ? size - before : 0;
 	void *acquired = tail_label(block).acquired;
@@ -268,12 +268,12 @@ static bool resize_here(struct thread *self, struct held *held, size_t size)
 	    (block->run->class >= CLASS_COUNT && !is_mine(self, block->heap)) ||
 	    !memory_charge(memory, more))
 		return false;
-	if (!block_resize(block, size + tail_size(memory))) {
+	if (!pointer_resize(block, size + tail_size(memory))) {
 		memory_uncharge(memory, more);
 		return false;
 	}
 	memory_uncharge(memory, before + more - size);
-	block_find(block->ptr, block);
+	pointer_find(block->ptr, block);
 	tail_resize(block, memory, size, acquired);
 	return true;
 }
@@ -282,7 +282,7 @@ static void *move(struct thread *self, struct held *held, size_t size,
 		  void *place)
 {
 	struct memory *memory = &held->task->memory;
-	struct block *block = &held->block;
+	struct pointer *block = &held->block;
 	size_t before = tail_asked(block, memory);
 	size_t more = size > before ? size - before : 0;
 	void *moved;
@@ -344,7 +344,7 @@ void *memory_realloc(void *ptr, size_t size, void *place)
 static void *give_copy(struct thread *self, struct held *held, struct task *to,
 		       size_t size)
 {
-	struct block *block = &held->block;
+	struct pointer *block = &held->block;
 	void *given = alloc_charged(self, to, size, HEAP_ALIGN, false, 0,
 				    tail_label(block).acquired);
 
@@ -369,7 +369,7 @@ static bool give_in_place(struct thread *self, struct held *held,
 	heap = heap_adopt(&to->memory.heaps, to, self);
 	if (!heap)
 		return false;
-	moved = block_move(&held->block, heap);
+	moved = pointer_move(&held->block, heap);
 	heap_leave(heap);
 	if (moved)
 		memory_uncharge(from, tail_asked(&held->block, from));
@@ -423,7 +423,7 @@ void *reclaim_give(void *ptr, reclaim_tid to)
 
 /* ---- all of a task's ---- */
 
-static void tell_freed(struct block *block, void *arg)
+static void tell_freed(struct pointer *block, void *arg)
 {
 	(void)arg;
 	tools_freed(block->ptr, tail_label(block).size);
@@ -486,7 +486,7 @@ struct each {
 	void *arg;
 };
 
-static void each_block(struct block *block, void *arg)
+static void each_block(struct pointer *block, void *arg)
 {
 	struct label label = tail_label(block);
 	struct each *each = arg;

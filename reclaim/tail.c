@@ -21,14 +21,14 @@ size_t tail_size(const struct memory *memory)
 
 /* ---- labels ---- */
 
-static struct label *label_of(const struct block *block)
+static struct label *label_of(const struct pointer *block)
 {
 	struct label *label = (void *)(block->start + block->size);
 
 	return --label;
 }
 
-struct label tail_label(const struct block *block)
+struct label tail_label(const struct pointer *block)
 {
 	struct label *label, copy = {.size = 0};
 	size_t most = block->size - sizeof(copy);
@@ -44,7 +44,7 @@ struct label tail_label(const struct block *block)
 	return copy;
 }
 
-static void write_label(const struct block *block, const struct label *copy)
+static void write_label(const struct pointer *block, const struct label *copy)
 {
 	struct label *label = label_of(block);
 
@@ -55,7 +55,7 @@ static void write_label(const struct block *block, const struct label *copy)
 
 /* ---- slack ---- */
 
-static void write_slack(const struct block *block, size_t size)
+static void write_slack(const struct pointer *block, size_t size)
 {
 	slack_t slack = (slack_t)(block->size - size);
 
@@ -63,7 +63,7 @@ static void write_slack(const struct block *block, size_t size)
 	       sizeof(slack));
 }
 
-static size_t without_slack(const struct block *block)
+static size_t without_slack(const struct pointer *block)
 {
 	slack_t slack;
 
@@ -76,14 +76,14 @@ static size_t without_slack(const struct block *block)
 
 /* ---- either ---- */
 
-size_t tail_asked(const struct block *block, const struct memory *memory)
+size_t tail_asked(const struct pointer *block, const struct memory *memory)
 {
 	if (tail_labels)
 		return tail_label(block).size;
 	return memory->max_bytes ? without_slack(block) : block->size;
 }
 
-void tail_resize(const struct block *block, const struct memory *memory,
+void tail_resize(const struct pointer *block, const struct memory *memory,
 		 size_t size, void *acquired)
 {
 	struct label label = {.acquired = acquired, .size = size};
@@ -94,14 +94,14 @@ void tail_resize(const struct block *block, const struct memory *memory,
 		write_slack(block, size);
 }
 
-void tail_begin(const struct block *block, const struct memory *memory,
+void tail_begin(const struct pointer *block, const struct memory *memory,
 		size_t size, bool zero, void *acquired)
 {
 	tail_resize(block, memory, size, acquired);
 	tools_allocated(block->ptr, size, zero);
 }
 
-void tail_end(const struct block *block, void *freed)
+void tail_end(const struct pointer *block, void *freed)
 {
 	struct label label;
 

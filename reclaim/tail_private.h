@@ -30,20 +30,20 @@ extern bool tail_labels; /* every block has one */
 size_t tail_size(const struct memory *memory);
 
 /* What the program asked for; without a tail, what it got. */
-size_t tail_asked(const struct block *block, const struct memory *memory);
+size_t tail_asked(const struct pointer *block, const struct memory *memory);
 
 /* Behind a new block.  The tools are told as well. */
-void tail_begin(const struct block *block, const struct memory *memory,
+void tail_begin(const struct pointer *block, const struct memory *memory,
 		size_t size, bool zero, void *acquired);
 
 /* The block stays, of another size. */
-void tail_resize(const struct block *block, const struct memory *memory,
+void tail_resize(const struct pointer *block, const struct memory *memory,
 		 size_t size, void *acquired);
 
 /* It is about to be freed.  The tools are told. */
-void tail_end(const struct block *block, void *freed);
+void tail_end(const struct pointer *block, void *freed);
 
 /* All zero where there is none. */
-struct label tail_label(const struct block *block);
+struct label tail_label(const struct pointer *block);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * block - what a pointer is, and freeing it on any path but the quick one
+ * pointer - what a pointer is, and freeing it on any path but the quick one
  */
 #include "config.h"
 
@@ -11,14 +11,14 @@
 /* ---- finding ---- */
 
 /* No run is known there: the middle of a large block, or nobody's. */
-static void find_in_chunk(struct block *block)
+static void find_in_chunk(struct pointer *block)
 {
 	struct chunk *chunk = chunk_of(block->ptr);
 	struct run *run;
 
 	if (!chunk) {
 		if (!arena_handed_out(block->ptr))
-			block->state = BLOCK_NOT_ONE;
+			block->state = POINTER_NOT_ONE;
 		return;
 	}
 	run = arena_run(chunk_memory(chunk));
@@ -28,17 +28,17 @@ static void find_in_chunk(struct block *block)
 	block->heap = run_heap(run);
 	block->start = chunk_memory(chunk);
 	block->size = run->bytes;
-	block->state = BLOCK_INSIDE;
+	block->state = POINTER_INSIDE;
 }
 
-static uint64_t bit_of(const struct block *block)
+static uint64_t bit_of(const struct pointer *block)
 {
 	uint64_t offset = (uint64_t)(block->ptr - run_memory(block->run));
 
 	return (uint64_t)1 << (offset * block->run->reciprocal >> 32);
 }
 
-static void find_in_run(struct block *block)
+static void find_in_run(struct pointer *block)
 {
 	const struct run *run = block->run;
 	size_t offset = (size_t)(block->ptr - run_memory(run));
@@ -46,23 +46,23 @@ static void find_in_run(struct block *block)
 
 	block->size = run->size;
 	if (offset >= (size_t)run->count * run->size) {
-		block->state = BLOCK_NOT_ONE;
+		block->state = POINTER_NOT_ONE;
 		return;
 	}
 	block->start = block->ptr - offset % run->size;
 	bit = bit_of(block);
 	if (offset % run->size)
-		block->state = BLOCK_INSIDE;
+		block->state = POINTER_INSIDE;
 	else if (!((run_free_blocks(run) | heap_load(&run->remote)) & bit))
-		block->state = BLOCK_LIVE;
+		block->state = POINTER_LIVE;
 }
 
-void block_find(void *ptr, struct block *block)
+void pointer_find(void *ptr, struct pointer *block)
 {
 	struct run *run = arena_run(ptr);
 
-	*block = (struct block){
-		.state = BLOCK_FREE,
+	*block = (struct pointer){
+		.state = POINTER_FREE,
 		.run = run,
 		.heap = run_heap(run),
 		.ptr = ptr,
@@ -74,8 +74,8 @@ void block_find(void *ptr, struct block *block)
 	} else if (run->class == RUN_LARGE) {
 		block->start = run_memory(run);
 		block->size = run->bytes;
-		block->state =
-			block->ptr == block->start ? BLOCK_LIVE : BLOCK_INSIDE;
+		block->state = block->ptr == block->start ? POINTER_LIVE
+							  : POINTER_INSIDE;
 	} else {
 		find_in_run(block);
 	}
@@ -84,7 +84,7 @@ void block_find(void *ptr, struct block *block)
 /* ---- freeing ---- */
 
 /* Of two that free a large block at once, the lock tells who is first. */
-static bool put_large(const struct block *block)
+static bool put_large(const struct pointer *block)
 {
 	struct chunk *chunk;
 	bool first;
@@ -121,7 +121,7 @@ bool heap_put_by_run(struct heap *heap, struct run *run, void *ptr)
 	return true;
 }
 
-bool block_free(const struct block *block)
+bool pointer_free(const struct pointer *block)
 {
 	if (block->run->class != RUN_LARGE)
 		return heap_put_by_run(block->heap, block->run, block->ptr);
@@ -159,7 +159,7 @@ static void count_remote_large(struct heap *heap, size_t size)
 }
 
 /* Once a run is published, it may be any other before the next line. */
-bool block_free_remote(const struct block *block)
+bool pointer_free_remote(const struct pointer *block)
 {
 	struct run *run = block->run;
 	bool in_bump = run->class == RUN_BUMP;
@@ -233,7 +233,7 @@ void heap_drain(struct heap *heap)
 /* As much as this is given back of a large block that shrinks. */
 #define SHRINK_LEAST ((size_t)64 << 10)
 
-static bool resize_large(const struct block *block, size_t size)
+static bool resize_large(const struct pointer *block, size_t size)
 {
 	struct chunk *chunk = chunk_of(block->ptr);
 	size_t page = (size_t)1 << PAGE_BITS;
@@ -252,7 +252,7 @@ static bool resize_large(const struct block *block, size_t size)
 	return true;
 }
 
-bool block_resize(const struct block *block, size_t size)
+bool pointer_resize(const struct pointer *block, size_t size)
 {
 	struct run *run = block->run;
 
@@ -263,7 +263,7 @@ bool block_resize(const struct block *block, size_t size)
 	return size <= run->size && size >= run->size / 2;
 }
 
-bool block_move(const struct block *block, struct heap *to)
+bool pointer_move(const struct pointer *block, struct heap *to)
 {
 	struct chunk *chunk;
 
@@ -282,8 +282,8 @@ bool block_move(const struct block *block, struct heap *to)
 
 /* ---- walking ---- */
 
-static void each_in_run(struct run *run, struct block *block,
-			void (*fn)(struct block *, void *arg), void *arg)
+static void each_in_run(struct run *run, struct pointer *block,
+			void (*fn)(struct pointer *, void *arg), void *arg)
 {
 	uint64_t live = ~(run_free_blocks(run) | heap_load(&run->remote));
 
@@ -296,8 +296,8 @@ static void each_in_run(struct run *run, struct block *block,
 	}
 }
 
-static void each_in_chunk(struct chunk *chunk, struct block *block,
-			  void (*fn)(struct block *, void *arg), void *arg)
+static void each_in_chunk(struct chunk *chunk, struct pointer *block,
+			  void (*fn)(struct pointer *, void *arg), void *arg)
 {
 	char *at = chunk_memory(chunk), *end = at + chunk_size(chunk);
 
@@ -317,8 +317,8 @@ static void each_in_chunk(struct chunk *chunk, struct block *block,
 	}
 }
 
-static void each_in_area(struct bump *bump, struct block *block,
-			 void (*fn)(struct block *, void *arg), void *arg)
+static void each_in_area(struct bump *bump, struct pointer *block,
+			 void (*fn)(struct pointer *, void *arg), void *arg)
 {
 	char *at;
 
@@ -327,24 +327,24 @@ static void each_in_area(struct bump *bump, struct block *block,
 	block->run = arena_run(bump->base);
 	for (at = bump->base; at < bump->at; at += 16) {
 		block->ptr = at;
-		block->state = BLOCK_FREE;
+		block->state = POINTER_FREE;
 		bump_find(bump, block);
-		if (block->state == BLOCK_LIVE)
+		if (block->state == POINTER_LIVE)
 			fn(block, arg);
 	}
 }
 
-void heap_each(struct heap *heap, void (*fn)(struct block *, void *arg),
+void heap_each(struct heap *heap, void (*fn)(struct pointer *, void *arg),
 	       void *arg)
 {
-	struct block block = {.heap = heap, .state = BLOCK_LIVE};
+	struct pointer block = {.heap = heap, .state = POINTER_LIVE};
 	struct chunk *chunk;
 
 	each_in_area(&heap->nursery, &block, fn, arg);
 	if (heap->second)
 		each_in_area(&heap->second->bump, &block, fn, arg);
 	lock_take(&heaps);
-	block.state = BLOCK_LIVE;
+	block.state = POINTER_LIVE;
 	for (chunk = heap->chunks; chunk; chunk = chunk->next)
 		each_in_chunk(chunk, &block, fn, arg);
 	lock_drop(&heaps);
