@@ -20,6 +20,11 @@
 #define VALGRIND_MAKE_MEM_NOACCESS(ptr, size)		   ((void)0)
 #define VALGRIND_MALLOCLIKE_BLOCK(ptr, size, zone, zeroed) ((void)0)
 #define VALGRIND_FREELIKE_BLOCK(ptr, zone)		   ((void)0)
+#define VALGRIND_CREATE_MEMPOOL(pool, zone, zeroed)	   ((void)0)
+#define VALGRIND_DESTROY_MEMPOOL(pool)			   ((void)0)
+#define VALGRIND_MEMPOOL_ALLOC(pool, ptr, size)		   ((void)0)
+#define VALGRIND_MEMPOOL_FREE(pool, ptr)		   ((void)0)
+#define VALGRIND_MEMPOOL_CHANGE(pool, from, to, size)	   ((void)0)
 #define VALGRIND_DISABLE_ERROR_REPORTING		   ((void)0)
 #define VALGRIND_ENABLE_ERROR_REPORTING			   ((void)0)
 #endif
@@ -48,23 +53,33 @@ static inline bool tools_listen(void)
 }
 
 /* Not for the program, from here on. */
-static inline void tools_close(void *ptr, size_t size)
+static inline void tools_area_close(void *ptr, size_t size)
 {
-	if (!tools_told)
-		return;
 	VALGRIND_MAKE_MEM_NOACCESS(ptr, size);
 	if (__asan_poison_memory_region)
 		__asan_poison_memory_region(ptr, size);
 }
 
 /* For the library itself to look at. */
-static inline void tools_open(void *ptr, size_t size)
+static inline void tools_area_open(void *ptr, size_t size)
 {
-	if (!tools_told)
-		return;
 	VALGRIND_MAKE_MEM_DEFINED(ptr, size);
 	if (__asan_unpoison_memory_region)
 		__asan_unpoison_memory_region(ptr, size);
+}
+
+/* ---- of heaps, if at all ---- */
+
+static inline void tools_close(void *ptr, size_t size)
+{
+	if (tools_told)
+		tools_area_close(ptr, size);
+}
+
+static inline void tools_open(void *ptr, size_t size)
+{
+	if (tools_told)
+		tools_area_open(ptr, size);
 }
 
 static inline void tools_allocated(void *ptr, size_t size, bool zeroed)
@@ -92,6 +107,44 @@ static inline void tools_freed(void *ptr, size_t size)
 	VALGRIND_FREELIKE_BLOCK(ptr, 0);
 	if (__asan_poison_memory_region)
 		__asan_poison_memory_region(ptr, size);
+}
+
+/* ---- of a block: Valgrind's pools, whose allocations lie in an area ---- */
+
+static inline void tools_pool_begin(void *pool, void *area, size_t size)
+{
+	VALGRIND_CREATE_MEMPOOL(pool, 0, 0);
+	tools_area_close(area, size);
+}
+
+static inline void tools_pool_end(void *pool, void *area, size_t size)
+{
+	VALGRIND_DESTROY_MEMPOOL(pool);
+	tools_area_open(area, size);
+}
+
+static inline void tools_pool_allocated(void *pool, void *ptr, size_t size)
+{
+	VALGRIND_MEMPOOL_ALLOC(pool, ptr, size);
+	if (__asan_unpoison_memory_region)
+		__asan_unpoison_memory_region(ptr, size);
+}
+
+static inline void tools_pool_freed(void *pool, void *ptr, size_t size)
+{
+	VALGRIND_MEMPOOL_FREE(pool, ptr);
+	if (__asan_poison_memory_region)
+		__asan_poison_memory_region(ptr, size);
+}
+
+static inline void tools_pool_resized(void *pool, char *ptr, size_t before,
+				      size_t size)
+{
+	if (size < before)
+		tools_area_close(ptr + size, before - size);
+	VALGRIND_MEMPOOL_CHANGE(pool, ptr, ptr, size);
+	if (__asan_unpoison_memory_region)
+		__asan_unpoison_memory_region(ptr, size);
 }
 
 #endif

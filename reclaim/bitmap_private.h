@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * bitmap - a set of numbers, and the next one in it
+ *
+ * Words of 64 bits; above them words that say which of those are not zero, and
+ * so on, until one word says it all.  Whatever there is, adding, removing and
+ * finding the next or the previous number look at two words of each level at
+ * most.
+ *
+ * Memory: the caller's, cleared.  Threads: one changes it at a time; another
+ * may meanwhile ask for the next number after one that stays, if what it is to
+ * find stays as well.
+ */
+#ifndef BITMAP_PRIVATE_H
+#define BITMAP_PRIVATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define BITMAP_LEVELS 7 /* of 64 each: any number that a block needs */
+#define BITMAP_NONE   SIZE_MAX
+
+struct bitmap {
+	unsigned levels;
+	uint64_t *level[BITMAP_LEVELS];
+};
+
+/* The words that one of numbers below n needs. */
+size_t bitmap_words(size_t n);
+/* `words`: so many, all zero. */
+void bitmap_begin(struct bitmap *bitmap, size_t n, uint64_t *words);
+
+/* The least number from `from` on, the greatest up to `from`; or none. */
+size_t bitmap_next(const struct bitmap *bitmap, size_t from);
+size_t bitmap_previous(const struct bitmap *bitmap, size_t from);
+
+static inline uint64_t bits_load(const uint64_t *word)
+{
+	return __atomic_load_n(word, __ATOMIC_RELAXED);
+}
+
+static inline void bits_store(uint64_t *word, uint64_t bits)
+{
+	__atomic_store_n(word, bits, __ATOMIC_RELAXED);
+}
+
+static inline unsigned bits_first(uint64_t bits)
+{
+	return (unsigned)__builtin_ctzll(bits);
+}
+
+static inline unsigned bits_last(uint64_t bits)
+{
+	return 63 - (unsigned)__builtin_clzll(bits);
+}
+
+static inline void bitmap_add(struct bitmap *bitmap, size_t number)
+{
+	unsigned i;
+
+	for (i = 0; i < bitmap->levels; i++, number /= 64) {
+		uint64_t *word = &bitmap->level[i][number / 64];
+		uint64_t before = bits_load(word);
+
+		bits_store(word, before | (uint64_t)1 << number % 64);
+		if (before)
+			return;
+	}
+}
+
+static inline void bitmap_remove(struct bitmap *bitmap, size_t number)
+{
+	unsigned i;
+
+	for (i = 0; i < bitmap->levels; i++, number /= 64) {
+		uint64_t *word = &bitmap->level[i][number / 64];
+		uint64_t after =
+			bits_load(word) & ~((uint64_t)1 << number % 64);
+
+		bits_store(word, after);
+		if (after)
+			return;
+	}
+}
+
+#endif

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * block - one large memory block, and what is allocated in it
+ *
+ * Good for: all memory of a program, or of some tasks of one, in one place:
+ * of a size that is known, in address order, so that it stays compact for as
+ * long as the program runs, and given back as a whole.
+ *
+ * How: nothing is kept beside what is allocated.  Bits say where something
+ * begins (pages), and an index of the holes, by address or by length, where a
+ * request goes (first fit, best fit).  All of it lies at the block's beginning.
+ *
+ * Allocating and freeing take time O(log n) at worst.  A hole has no hole
+ * beside it.  What is no live allocation is found out, from the bits.
+ *
+ * Threads: any, at any time; a block has one lock.  The size of an allocation
+ * is read without it.
+ * Errors: NULL with ENOMEM, and nothing has changed.
+ */
+#ifndef BLOCK_PRIVATE_H
+#define BLOCK_PRIVATE_H
+
+#include <stdbool.h>
+
+#include "reclaim/best_fit_private.h"
+#include "reclaim/first_fit_private.h"
+#include "reclaim/lock_private.h"
+
+enum block_policy {
+	BLOCK_AOFF, /* address-order first fit: the lowest hole that fits */
+	BLOCK_AOBF, /* the shortest that fits, the lowest of those */
+	BLOCK_BF,   /* the shortest that fits */
+};
+#define BLOCK_POLICIES 3
+
+struct block {
+	struct lock lock;
+	enum block_policy policy;
+	bool zeroed; /* what was never allocated is all zero */
+	char *area;
+	size_t area_size;
+	char *base;	  /* of granule 0 */
+	size_t untouched; /* from this granule on it was never allocated */
+
+	struct pages pages;
+	union {
+		struct first_fit first;
+		struct best_fit best;
+	} fit;
+
+	size_t live, peak; /* granules allocated */
+	size_t blocks, holes;
+
+	/* Bytes behind each allocation that are closed, where a tool listens;
+	 * the last word of them is how many were asked for. */
+	size_t guard;
+};
+
+/*
+ * Make a block of an area.  zeroed: it is all zero, as the system gave it.
+ * NULL with EINVAL: it is less than BLOCK_LEAST, or not aligned to 16 bytes.
+ */
+#define BLOCK_LEAST ((size_t)64 << 10)
+struct block *block_begin(void *area, size_t size, enum block_policy policy,
+			  bool zeroed);
+
+/* Its memory is somebody else's again. */
+void block_end(struct block *block);
+
+/* The policy of a name, "aoff"; -1 if there is none.  And the name of one. */
+int block_policy(const char *name);
+const char *block_policy_name(enum block_policy policy);
+
+/* align: a power of two. */
+void *block_alloc(struct block *block, size_t size, size_t align);
+void *block_calloc(struct block *block, size_t size);
+
+/* What a pointer is to a block. */
+enum block_found {
+	BLOCK_ALLOCATED, /* the beginning of a live allocation */
+	BLOCK_INSIDE,	 /* within one */
+	BLOCK_HOLE,	 /* free: it was freed before, or never allocated */
+	BLOCK_ELSEWHERE, /* not in what this block serves */
+};
+enum block_found block_find(struct block *block, const void *ptr);
+
+/* Free a live allocation; of anything else only says what it is. */
+enum block_found block_free(struct block *block, void *ptr);
+
+/* Of a live allocation, the bytes that may be used. */
+size_t block_size(const struct block *block, const void *ptr);
+
+/* Resize one where it is, if that goes. */
+bool block_resize(struct block *block, void *ptr, size_t size);
+
+/* Whatever the block's policy is, where its hole is for so many bytes. */
+struct block_figures {
+	size_t total;		/* bytes, what is kept of them included */
+	size_t kept;		/* bytes */
+	size_t allocated, peak; /* bytes */
+	size_t free;		/* bytes */
+	size_t longest;		/* bytes: the largest that could be allocated */
+	size_t blocks, holes;
+};
+void block_figures(struct block *block, struct block_figures *figures);
+
+/* Everything in it, in the order of addresses, with the lock held. */
+void block_each(struct block *block,
+		void (*fn)(char *at, size_t bytes, bool hole, void *arg),
+		void *arg);
+
+/* Around fork. */
+void block_lock(struct block *block);
+void block_unlock(struct block *block);
+
+#endif
