@@ -537,7 +537,12 @@ void block_each(struct block *block,
 	lock_drop(&block->lock);
 }
 
-/* ---- fork ---- */
+/* ---- fork and signals ---- */
+
+bool block_try_lock(struct block *block)
+{
+	return lock_try(&block->lock);
+}
 
 void block_lock(struct block *block)
 {
