@@ -240,6 +240,7 @@ EXPORT int reclaim_block_info(struct reclaim_block_info *info)
 	}
 	block_figures(block, &figures);
 	*info = (struct reclaim_block_info){
+		.area = block->area,
 		.total = figures.total,
 		.kept = figures.kept,
 		.allocated = figures.allocated,

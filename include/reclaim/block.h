@@ -117,6 +117,7 @@ RECLAIM_API int erl_mem_info_get(MEM_PART_STATS *stats);
  * is no block.  Where libreclaim-block.so is preloaded it answers for its own.
  */
 struct reclaim_block_info {
+	void *area; /* where it begins */
 	size_t total;
 	size_t kept;	  /* what is known of the block, and its beginning */
 	size_t allocated; /* as served, in units of 16 bytes */
