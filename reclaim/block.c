@@ -490,11 +490,11 @@ bool block_resize(struct block *block, void *ptr, size_t size)
 		fits = grow(block, at, end, granules);
 	if (fits)
 		count(block, granules - (end - at));
-	lock_drop(&block->lock);
 	if (fits && block->guard) {
 		note_asked(block, ptr, size);
 		tools_pool_resized(block, ptr, asked, size);
 	}
+	lock_drop(&block->lock);
 	return fits;
 }
 
