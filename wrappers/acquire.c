@@ -4,6 +4,7 @@
 #include "wrappers/acquire.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 #include "reclaim/report_private.h"
@@ -56,7 +57,7 @@ void acquire_cancel(struct acquisition *a)
 	finish(a, NULL, -1, false);
 }
 
-bool acquire_covers(int fd)
+static bool covers(int fd)
 {
 	bool fits;
 
@@ -68,7 +69,7 @@ bool acquire_covers(int fd)
 
 int acquired_fd(struct acquisition *a, int fd)
 {
-	if (fd >= 0 && !acquire_covers(fd)) {
+	if (fd >= 0 && !covers(fd)) {
 		close(fd);
 		errno = ENOMEM;
 		fd = -1;
@@ -95,7 +96,7 @@ int acquired_two(struct acquisition a[2], int result, const int fds[2])
 {
 	bool fits;
 
-	fits = result == 0 && acquire_covers(fds[0]) && acquire_covers(fds[1]);
+	fits = result == 0 && covers(fds[0]) && covers(fds[1]);
 	if (result == 0 && !fits) {
 		close(fds[0]);
 		close(fds[1]);
@@ -109,7 +110,7 @@ int acquired_two(struct acquisition a[2], int result, const int fds[2])
 void *acquired_with_fd(struct acquisition *a, void *id, int fd)
 {
 	/* Where its fd can have no record it is tracked by itself alone. */
-	if (id && fd >= 0 && !acquire_covers(fd))
+	if (id && fd >= 0 && !covers(fd))
 		fd = -1;
 	finish(a, id, fd, id != NULL);
 	return id;
@@ -190,9 +191,21 @@ void gone(const struct departure *d)
 	cancel_on(d->cancel);
 }
 
+/* What is open is not to be lost because it could have no record afterwards. */
+static bool is_covered_if_open(int fd)
+{
+	int saved = errno;
+	bool fits = fcntl(fd, F_GETFD) < 0 || fds_cover(fd) == 0;
+
+	errno = fits ? saved : ENOMEM;
+	return fits;
+}
+
 int acquire_over(struct acquisition *a, const struct kind *kind, int fd,
 		 const char *did, void *place)
 {
+	bool fits;
+
 	if (acquire(a, kind, place) < 0)
 		return -1;
 	lock_take(&tables);
@@ -200,7 +213,12 @@ int acquire_over(struct acquisition *a, const struct kind *kind, int fd,
 		acquire_cancel(a);
 		return -1;
 	}
+	fits = fds_find(fd) || is_covered_if_open(fd);
 	lock_drop(&tables);
+	if (!fits) {
+		acquire_cancel(a);
+		return -1;
+	}
 	a->replaced = fd;
 	return 0;
 }

@@ -38,6 +38,7 @@ int acquire(struct acquisition *a, const struct kind *kind, void *place);
 /*
  * The same for calls that take `fd` over, as dup2 and fdopen do: whoever holds
  * it loses it when that has happened.  Also EBADF, where it is a stranger's.
+ * Where it is open its record is sure, so that nothing is lost for want of one.
  */
 int acquire_over(struct acquisition *a, const struct kind *kind, int fd,
 		 const char *did, void *place);
@@ -57,9 +58,6 @@ void *acquired_with_fd(struct acquisition *a, void *id, int fd);
 
 /* The call was not made after all. */
 void acquire_cancel(struct acquisition *a);
-
-/* Whether an fd that is open already can have a record. */
-bool acquire_covers(int fd);
 
 /*
  * Take what is to be given back out of the ledger, with cancellation disabled

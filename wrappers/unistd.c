@@ -49,13 +49,10 @@ int save_fd(int fd)
 		return fd;
 	if (acquire_over(&a, &fd_kind, fd, "fd", PLACE) < 0)
 		return -1;
-	if (!is_held(fd, NULL) && acquire_covers(fd))
+	if (!is_held(fd, NULL))
 		return acquired_fd(&a, fd);
 	acquire_cancel(&a);
-	if (is_held(fd, NULL))
-		return reclaim_give_fd(fd, reclaim_self()) < 0 ? -1 : fd;
-	errno = ENOMEM; /* and it stays open, being the caller's */
-	return -1;
+	return reclaim_give_fd(fd, reclaim_self()) < 0 ? -1 : fd;
 }
 
 int save_dup(int fd)
