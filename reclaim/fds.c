@@ -125,7 +125,7 @@ static bool is_same(const struct entry *held)
 bool fds_may_close(const struct entry *held)
 {
 	if (held->fd < 0)
-		return false;
+		return held->fd == FD_UNRECORDED;
 	if (is_same(held))
 		return true;
 	lock_take(&tables);

@@ -49,6 +49,9 @@ enum {
 	KIND_IS_UNIQUE = 1 << 11   /* an id is of one thing at a time */
 };
 
+/* It has one, for which there was no memory to have a record: it is its own. */
+#define FD_UNRECORDED -2
+
 struct entry {
 	struct slot slot; /* the token */
 	struct task *task;
@@ -63,7 +66,7 @@ struct entry {
 		void *record;	    /* a kind's own, beside the id */
 	} u;
 	void *place;		 /* a return address, or NULL */
-	int fd;			 /* that it holds, or -1 */
+	int fd;			 /* that it holds, or -1, or FD_UNRECORDED */
 	bool private_to_process; /* the fd is for no child, popen(3)'s */
 	bool shielded;		 /* made close-on-exec for a moment */
 	dev_t dev;		 /* with RECLAIM_FDS=verify: what the fd was */

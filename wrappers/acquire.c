@@ -110,8 +110,10 @@ int acquired_two(struct acquisition a[2], int result, const int fds[2])
 void *acquired_with_fd(struct acquisition *a, void *id, int fd)
 {
 	/* Where its fd can have no record it is tracked by itself alone. */
-	if (id && fd >= 0 && !covers(fd))
+	if (id && fd >= 0 && !covers(fd)) {
+		a->entry->fd = FD_UNRECORDED;
 		fd = -1;
+	}
 	finish(a, id, fd, id != NULL);
 	return id;
 }
