@@ -29,6 +29,7 @@
 #include <stdint.h>
 
 #include "reclaim/lock_private.h"
+#include "reclaim/rare_private.h"
 #include "reclaim/run_private.h"
 
 #define ARENA_BITS  26

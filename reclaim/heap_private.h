@@ -20,6 +20,8 @@
 #ifndef HEAP_PRIVATE_H
 #define HEAP_PRIVATE_H
 
+#include <string.h>
+
 #include "reclaim/arena_private.h"
 
 struct task;
@@ -36,11 +38,10 @@ struct thread;
  * bytes is its length in such, and whether it is free.
  */
 struct bump {
-	char *at;    /* from here on ... */
-	size_t left; /* ... so much is */
-	bool holes;  /* a block was freed: there may be more to use */
+	char *at, *end; /* what was not used */
 	char *base;
 	uint8_t *tags;
+	bool holes; /* a block was freed: there may be more to use */
 };
 
 #define TAG_FREE   0x40
@@ -50,6 +51,7 @@ struct bump {
 #define NURSERY_ORDER	0
 #define SECOND_ORDER	1
 #define GRANULES(order) ((size_t)256 << (order))
+#define NURSERY_SIZE	(16 * GRANULES(NURSERY_ORDER))
 
 struct heap {
 	struct bump *bump; /* the one in use */
@@ -119,16 +121,16 @@ static inline void heap_uncount(struct heap *heap, uint64_t units)
 }
 
 /* The next block of a bump area with room for it. */
-static inline void *heap_take_next(struct heap *heap, struct bump *bump,
-				   size_t size)
+static inline void *bump_take(struct heap *heap, struct bump *bump,
+			      size_t bytes)
 {
-	size_t bytes = (size + 15 + !size) & ~(size_t)15;
 	char *ptr = bump->at;
 
 	bump->tags[(size_t)(ptr - bump->base) / 16] = (uint8_t)(bytes / 16);
 	bump->at = ptr + bytes;
-	bump->left -= bytes;
 	heap_count(heap, heap_unit(bytes));
+	if (!ptr)
+		__builtin_unreachable();
 	return ptr;
 }
 
@@ -157,20 +159,19 @@ static inline void *run_take(struct heap *heap, struct run *run)
 	return ptr;
 }
 
-/* A block of at most QUICK_MOST bytes, or NULL: ask heap_alloc. */
+/* A block of 1 to QUICK_MOST bytes, or NULL: ask heap_alloc. */
 static inline void *heap_take(struct heap *heap, size_t size)
 {
 	struct bump *bump = heap->bump;
+	size_t bytes = (size + 15) & ~(size_t)15;
 
-	if (size < bump->left)
-		return heap_take_next(heap, bump, size);
-	return run_take(heap,
-			heap->current[class_of_granules[(size + 15) / 16]]);
+	if (bytes <= (size_t)(bump->end - bump->at))
+		return bump_take(heap, bump, bytes);
+	return run_take(heap, heap->current[class_of_granules[bytes / 16]]);
 }
 
-/* Free a block before the end of a bump area, if it is a live one. */
-static inline bool heap_put_before(struct heap *heap, struct bump *bump,
-				   char *ptr)
+/* Free a block of a bump area, if it is a live one; no other has a tag. */
+static inline bool bump_put(struct heap *heap, struct bump *bump, char *ptr)
 {
 	size_t offset = (size_t)(ptr - bump->base);
 	uint8_t *tag = &bump->tags[offset / 16];
@@ -183,7 +184,6 @@ static inline bool heap_put_before(struct heap *heap, struct bump *bump,
 	if (ptr + granules * 16 == bump->at) {
 		__atomic_store_n(tag, 0, __ATOMIC_RELAXED);
 		bump->at = ptr;
-		bump->left += granules * 16;
 	} else {
 		__atomic_store_n(tag, granules | TAG_FREE, __ATOMIC_RELAXED);
 	}
@@ -192,23 +192,22 @@ static inline bool heap_put_before(struct heap *heap, struct bump *bump,
 
 /*
  * Free a block of this heap's, if that is quick; else its run, which was found,
- * is full, another heap's or no run of blocks; or ptr is anything.  What is no
- * live block of a run has a rest, or a bit that is set.
+ * is full or another heap's; or ptr is anything.  What is no live block of a
+ * run has a rest, or a bit that is set.
  */
 enum put { PUT_DONE, PUT_BY_RUN, PUT_NOT };
 
 static inline enum put heap_put(struct heap *heap, void *ptr,
 				struct run **found)
 {
-	struct bump *bump = heap->bump;
+	uintptr_t away = (uintptr_t)ptr ^ (uintptr_t)heap->nursery.base;
 	uint64_t product, bit, free;
 	struct run *run;
 
-	/* One comparison: two would be guessed wrong, one or the other. */
-	if ((uintptr_t)ptr - (uintptr_t)bump->base <
-	    (uintptr_t)bump->at - (uintptr_t)bump->base)
-		return heap_put_before(heap, bump, ptr) ? PUT_DONE : PUT_NOT;
-	if (__builtin_expect(!arena_has(ptr), 0))
+	/* Areas and arenas are aligned to their sizes. */
+	if (away < NURSERY_SIZE)
+		return bump_put(heap, &heap->nursery, ptr) ? PUT_DONE : PUT_NOT;
+	if (__builtin_expect(away >= ARENA_SIZE && !arena_has(ptr), 0))
 		return PUT_NOT;
 	*found = run = arena_run(ptr);
 	if (__builtin_expect(atomic_load_explicit(&run->heap,
@@ -216,7 +215,9 @@ static inline enum put heap_put(struct heap *heap, void *ptr,
 			     0))
 		return PUT_BY_RUN;
 	if (run->reciprocal == 0)
-		return PUT_BY_RUN;
+		return run->class == RUN_BUMP && bump_put(heap, run->bump, ptr)
+			       ? PUT_DONE
+			       : PUT_NOT;
 	product = (uint64_t)(arena_offset(ptr) - run->offset) * run->reciprocal;
 	free = run_free_blocks(run);
 	bit = (uint64_t)1 << (product >> 32);
@@ -289,8 +290,19 @@ bool pointer_move(const struct pointer *block, struct heap *to);
 bool bump_open(struct heap *heap, struct bump *bump, unsigned order);
 void bump_close(struct bump *bump);
 
-/* All of it is free; and what others freed is nobody's. */
-void bump_reset(struct bump *bump);
+/* All of it is free. */
+static inline void bump_reset(struct bump *bump)
+{
+	size_t granules = (size_t)(bump->at - bump->base) / 16, i;
+
+	/* Few, as a rule: a call of memset would take longer. */
+	for (i = 0; i < granules; i += 64)
+		memset(bump->tags + i, 0, 64);
+	bump->at = bump->base;
+	bump->holes = false;
+}
+
+/* What others freed is nobody's. */
 void bump_forget_others(struct bump *bump);
 /* As when it was opened, whatever it says of itself. */
 void bump_renew(struct bump *bump);
@@ -299,8 +311,6 @@ void bump_renew(struct bump *bump);
 bool bump_next(struct heap *heap);
 
 void bump_find(const struct bump *bump, struct pointer *block);
-/* By the owner: free a block, if it is a live one. */
-bool bump_put(struct heap *heap, struct bump *bump, char *ptr);
 bool bump_free_remote(struct bump *bump, const char *ptr);
 bool bump_resize(struct heap *heap, struct bump *bump, char *ptr, size_t size);
 /* Make what others freed free; how much that is. */
@@ -314,7 +324,12 @@ uint64_t bump_fold(struct bump *bump);
  */
 struct heap *heap_adopt(_Atomic(struct heap *) *list, struct task *task,
 			struct thread *self);
-void heap_leave(struct heap *heap);
+
+static inline void heap_leave(struct heap *heap)
+{
+	if (--heap->uses == 0)
+		atomic_store_explicit(&heap->owner, NULL, memory_order_release);
+}
 
 /* Have this one, if nobody else has it; to be left again. */
 bool heap_try(struct heap *heap, struct thread *self);

@@ -39,28 +39,21 @@ void memory_start(void)
 
 /* ---- the calling thread's heap ---- */
 
-struct heap *memory_quick_heap(const struct thread *self)
-{
-	return tail_size(&self->current->memory) ? NULL : *self->seat;
-}
-
-/* At the very end of a thread there is none: nobody would leave it. */
+/*
+ * It has the quick path where nothing has to be done beside that.  At the very
+ * end of a thread there is none: nobody would leave it.
+ */
 static struct heap *heap_of(struct thread *self)
 {
 	struct task *task = self->current;
+	struct seat *seat = self->seat;
 
-	if (!*self->seat && !self->finished && thread_watch() == 0) {
-		*self->seat = heap_adopt(&task->memory.heaps, task, self);
-		self->heap = memory_quick_heap(self);
+	if (!seat->heap && !self->finished && thread_watch(self) == 0) {
+		seat->heap = heap_adopt(&task->memory.heaps, task, self);
+		if (!tail_size(&task->memory))
+			self->heap = seat->quick = seat->heap;
 	}
-	return *self->seat;
-}
-
-void memory_leave(struct heap **heap)
-{
-	if (*heap)
-		heap_leave(*heap);
-	*heap = NULL;
+	return seat->heap;
 }
 
 /* ---- allocating ---- */
@@ -135,7 +128,7 @@ void *memory_refill(size_t size, void *place)
 	struct heap *heap = self->heap;
 	void *ptr = NULL;
 
-	if (size > QUICK_MOST)
+	if (size - 1 >= QUICK_MOST)
 		return memory_alloc(size, HEAP_ALIGN, place);
 	if (heap)
 		ptr = run_take_partial(heap,
@@ -430,7 +423,7 @@ static void tell_freed(struct pointer *block, void *arg)
 }
 
 /* A thread that is not in a forked child may have been telling them itself. */
-static void tell_tools(struct heap *heap)
+static RARE void tell_tools(struct heap *heap)
 {
 	for (; heap; heap = heap->next) {
 		if (heap->given_up)
@@ -441,21 +434,25 @@ static void tell_tools(struct heap *heap)
 	}
 }
 
+void memory_end_heaps(struct heap *first, struct thread *self)
+{
+	if (tools_told)
+		tell_tools(first);
+	heap_end(first, self);
+}
+
 void memory_end(struct task *task)
 {
 	struct thread *self = thread_self();
 	struct memory *memory = &task->memory;
 	struct heap *first;
 
-	lock_take(&tables); /* against those who look at it */
-	first = atomic_load_explicit(&memory->heaps, memory_order_relaxed);
-	atomic_store_explicit(&memory->heaps, NULL, memory_order_relaxed);
+	lock_take(&tables);
+	first = memory_take_heaps(memory);
 	lock_drop(&tables);
-	if (tools_told)
-		tell_tools(first);
-	heap_end(first, self);
+	memory_end_heaps(first, self);
 	if (self->current == task) {
-		*self->seat = NULL;
+		self->seat->heap = self->seat->quick = NULL;
 		self->heap = NULL;
 	}
 	if (memory->records.newest)

@@ -52,6 +52,7 @@ struct task {
 	char name[RECLAIM_NAME_MAX];
 };
 
+extern struct slots tasks;
 extern struct task *task_root;
 void task_make_root(void);
 
@@ -77,8 +78,21 @@ static inline bool task_is_kin(const struct task *a, const struct task *b)
 struct task *task_make(const struct reclaim_task_opts *opts);
 
 /* Take a task out of its parent's children; and let go of it for good. */
-void task_unlink(struct task *task);
-void task_put(struct task *task);
+static inline void task_unlink(struct task *task)
+{
+	if (task->older)
+		task->older->newer = task->newer;
+	if (task->newer)
+		task->newer->older = task->older;
+	else
+		task->parent->newest_child = task->older;
+	task->parent->children--;
+}
+
+static inline void task_put(struct task *task)
+{
+	slots_put(&tasks, &task->slot);
+}
 
 /* Wake those who wait for something to change. */
 static inline void task_changed(struct task *task)
@@ -93,7 +107,13 @@ static inline void task_changed(struct task *task)
 void task_ask(struct task *task, int status);
 
 /* Take apart what is dying at and around `task`, as far as it goes. */
-void task_reap(struct task *task);
+void task_reap_dying(struct task *task);
+
+static inline void task_reap(struct task *task)
+{
+	if (task->state == TASK_DYING)
+		task_reap_dying(task);
+}
 
 /*
  * Wait, with the tables locked for real, until a child of `task` has ended or
