@@ -15,6 +15,12 @@
 
 /* ---- asking, and taking apart ---- */
 
+void task_wake(struct task *task)
+{
+	task->slept_on = false;
+	pthread_cond_broadcast(&task->changed);
+}
+
 static struct task *newest_leaf(struct task *task)
 {
 	while (task->newest_child)
@@ -36,7 +42,7 @@ static RARE void stop_threads(const struct task *task)
 		ledger_stop(task);
 }
 
-static void ask_one(struct task *task, int status)
+static inline void ask_one(struct task *task, int status)
 {
 	if (task->state == TASK_LIVE) {
 		task->state = TASK_DYING;
@@ -85,7 +91,7 @@ static RARE void drop_ended_children(struct task *task)
 }
 
 /* Out of the tree; false: the process exits, and gave up on it. */
-static bool take_out(struct task *task)
+static inline bool take_out(struct task *task)
 {
 	if (task->state == TASK_ENDED)
 		return false;

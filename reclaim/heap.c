@@ -275,6 +275,16 @@ static void *alloc_in_run(struct heap *heap, unsigned class)
 	return run ? run_take(heap, run) : NULL;
 }
 
+void *heap_take_more(struct heap *heap, size_t size)
+{
+	if (heap_load(&heap->remote_held))
+		return NULL;
+	if (heap->classes)
+		return run_take_partial(heap,
+					class_of_granules[(size + 15) / 16]);
+	return bump_next(heap) ? heap_take(heap, size) : NULL;
+}
+
 void *heap_alloc(struct heap *heap, size_t size, size_t align, size_t room)
 {
 	unsigned class = class_for(size, align);

@@ -120,14 +120,14 @@ static inline void heap_uncount(struct heap *heap, uint64_t units)
 	heap_store(&heap->held, held - units);
 }
 
-/* The next block of a bump area with room for it. */
+/* The next block of a bump area with room up to `next` for it. */
 static inline void *bump_take(struct heap *heap, struct bump *bump,
-			      size_t bytes)
+			      uintptr_t next, size_t bytes)
 {
 	char *ptr = bump->at;
 
 	bump->tags[(size_t)(ptr - bump->base) / 16] = (uint8_t)(bytes / 16);
-	bump->at = ptr + bytes;
+	bump->at = (char *)next;
 	heap_count(heap, heap_unit(bytes));
 	if (!ptr)
 		__builtin_unreachable();
@@ -145,15 +145,15 @@ static inline void *bump_take(struct heap *heap, struct bump *bump,
 static inline void *run_take(struct heap *heap, struct run *run)
 {
 	uint64_t free = run_free_blocks(run);
-	size_t number = (size_t)__builtin_ctzll(free);
+	size_t number = (unsigned)__builtin_ctzll(free), size = run->size;
 	char *ptr;
 
 	if (__builtin_expect(number >= run->count, 0))
 		return NULL;
 	run_set_free(run, free & (free - 1));
-	heap_count(heap, heap_unit(run->size));
-	ptr = run_memory(run) + number * run->size;
-	__builtin_prefetch(ptr + AHEAD * run->size, 1);
+	heap_count(heap, heap_unit(size));
+	ptr = run_memory(run) + number * size;
+	__builtin_prefetch(ptr + AHEAD * size, 1);
 	if (!ptr)
 		__builtin_unreachable();
 	return ptr;
@@ -165,8 +165,10 @@ static inline void *heap_take(struct heap *heap, size_t size)
 	struct bump *bump = heap->bump;
 	size_t bytes = (size + 15) & ~(size_t)15;
 
-	if (bytes <= (size_t)(bump->end - bump->at))
-		return bump_take(heap, bump, bytes);
+	uintptr_t next = (uintptr_t)bump->at + bytes;
+
+	if (__builtin_expect(next <= (uintptr_t)bump->end, 1))
+		return bump_take(heap, bump, next, bytes);
 	return run_take(heap, heap->current[class_of_granules[bytes / 16]]);
 }
 
@@ -238,6 +240,9 @@ static inline enum put heap_put(struct heap *heap, void *ptr,
 void heap_link(struct heap *heap, struct chunk *chunk);
 void heap_unlink(struct heap *heap, struct chunk *chunk);
 
+/* As heap_take, where that has none; NULL: there is more to do than this. */
+void *heap_take_more(struct heap *heap, size_t size);
+
 /* align: a power of two.  `room`: how large it may grow where it is. */
 void *heap_alloc(struct heap *heap, size_t size, size_t align, size_t room);
 
@@ -293,11 +298,17 @@ void bump_close(struct bump *bump);
 /* All of it is free. */
 static inline void bump_reset(struct bump *bump)
 {
-	size_t granules = (size_t)(bump->at - bump->base) / 16, i;
+	uint8_t *tag = bump->tags;
+	uint8_t *end = tag + (size_t)(bump->at - bump->base) / 16;
 
-	/* Few, as a rule: a call of memset would take longer. */
-	for (i = 0; i < granules; i += 64)
-		memset(bump->tags + i, 0, 64);
+	/*
+	 * Few, as a rule: a call of memset would take longer, and so would
+	 * smaller steps, whose number is guessed wrong.
+	 */
+	for (; tag < end; tag += 128) {
+		memset(tag, 0, 64);
+		memset(tag + 64, 0, 64);
+	}
 	bump->at = bump->base;
 	bump->holes = false;
 }

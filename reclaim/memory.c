@@ -125,14 +125,12 @@ static void *alloc(size_t size, size_t align, bool zero, void *place)
 void *memory_refill(size_t size, void *place)
 {
 	struct thread *self = thread_self();
-	struct heap *heap = self->heap;
 	void *ptr = NULL;
 
 	if (size - 1 >= QUICK_MOST)
 		return memory_alloc(size, HEAP_ALIGN, place);
-	if (heap)
-		ptr = run_take_partial(heap,
-				       class_of_granules[(size + 15) / 16]);
+	if (self->heap)
+		ptr = heap_take_more(self->heap, size);
 	else if (!system_only && heap_of(self) && self->heap)
 		ptr = heap_take(self->heap, size); /* the task's first */
 	return ptr ? ptr : memory_alloc(size, HEAP_ALIGN, place);

@@ -16,24 +16,24 @@ struct task *task_root;
 
 /* ---- the tree ---- */
 
+static RARE struct task *none(void)
+{
+	errno = ESRCH;
+	return NULL;
+}
+
 struct task *task_find_any(reclaim_tid tid)
 {
 	struct task *task = slots_find(&tasks, tid);
 
-	if (!task)
-		errno = ESRCH;
-	return task;
+	return task ? task : none();
 }
 
 struct task *task_find(reclaim_tid tid)
 {
-	struct task *task = task_find_any(tid);
+	struct task *task = slots_find(&tasks, tid);
 
-	if (task && task->state == TASK_ENDED) {
-		errno = ESRCH;
-		return NULL;
-	}
-	return task;
+	return task && task->state != TASK_ENDED ? task : none();
 }
 
 struct task *task_find_receiver(reclaim_tid tid)
@@ -118,21 +118,13 @@ static inline struct task *take_task(void)
 	return task;
 }
 
-struct task *task_make(const struct reclaim_task_opts *opts)
+static inline struct task *make_below(struct task *parent,
+				      const struct reclaim_task_opts *opts)
 {
-	struct task *parent, *task;
+	struct task *task;
 
-	if (opts && opts->flags & ~RECLAIM_DETACHED) {
-		errno = EINVAL;
-		return NULL;
-	}
-	parent = opts && opts->parent ? task_find(opts->parent) : task_self();
-	if (!parent)
-		return NULL;
-	if (parent->state != TASK_LIVE) {
-		errno = ESRCH;
-		return NULL;
-	}
+	if (parent->state != TASK_LIVE)
+		return none();
 	task = take_task();
 	if (!task)
 		return NULL;
@@ -140,6 +132,31 @@ struct task *task_make(const struct reclaim_task_opts *opts)
 		set_options(task, opts);
 	link_child(task, parent);
 	return task;
+}
+
+static struct task *make_as(struct thread *self,
+			    const struct reclaim_task_opts *opts)
+{
+	struct task *parent = self->current;
+
+	if (opts->flags & ~RECLAIM_DETACHED) {
+		errno = EINVAL;
+		return NULL;
+	}
+	if (opts->parent)
+		parent = task_find(opts->parent);
+	return parent ? make_below(parent, opts) : NULL;
+}
+
+static inline struct task *make(struct thread *self,
+				const struct reclaim_task_opts *opts)
+{
+	return opts ? make_as(self, opts) : make_below(self->current, NULL);
+}
+
+struct task *task_make(const struct reclaim_task_opts *opts)
+{
+	return make(thread_self(), opts);
 }
 
 void task_make_root(void)
@@ -159,41 +176,46 @@ reclaim_tid reclaim_self(void)
 
 reclaim_tid reclaim_task_new(const struct reclaim_task_opts *opts)
 {
+	struct thread *self = thread_self();
 	struct task *task;
 	reclaim_tid tid;
 
-	thread_self();
 	lock_take(&tables);
-	task = task_make(opts);
+	task = make(self, opts);
 	/* Unlocked it might be gone already, with its parent. */
 	tid = task ? slot_id(&task->slot) : 0;
 	lock_drop(&tables);
 	return tid;
 }
 
+static int enter(struct thread *self, struct task *task)
+{
+	struct seat *seat = &self->entered[self->depth];
+
+	if (!task || task->state != TASK_LIVE)
+		return ESRCH;
+	if (task->own || task == task_root ||
+	    (task->entered && task->inside != self))
+		return EBUSY;
+	if (self->depth == RECLAIM_ENTER_MAX)
+		return ENOBUFS;
+	task->inside = self;
+	task->entered++;
+	self->depth++;
+	*seat = (struct seat){.task = task};
+	thread_sit(self, seat);
+	return 0;
+}
+
 int reclaim_enter(reclaim_tid tid)
 {
 	struct thread *self = thread_self();
-	struct task *task;
-	int error = 0;
+	int error;
 
 	if (thread_watch(self) < 0)
 		return -1;
 	lock_take(&tables);
-	task = task_find(tid);
-	if (!task || task->state != TASK_LIVE)
-		error = ESRCH;
-	else if (task->own || task == task_root ||
-		 (task->entered && task->inside != self))
-		error = EBUSY;
-	else if (self->depth == RECLAIM_ENTER_MAX)
-		error = ENOBUFS;
-	else {
-		task->inside = self;
-		task->entered++;
-		self->entered[self->depth++] = (struct seat){.task = task};
-		thread_seat(self);
-	}
+	error = enter(self, slots_find(&tasks, tid));
 	lock_drop(&tables);
 	return errno_result(error);
 }
@@ -207,7 +229,7 @@ int reclaim_leave(void)
 		return -1;
 	}
 	lock_take(&tables);
-	thread_leave_newest(self);
+	task_leave(self);
 	lock_drop(&tables);
 	return 0;
 }

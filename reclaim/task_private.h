@@ -95,12 +95,12 @@ static inline void task_put(struct task *task)
 }
 
 /* Wake those who wait for something to change. */
+RARE void task_wake(struct task *task);
+
 static inline void task_changed(struct task *task)
 {
-	if (!task->slept_on)
-		return;
-	task->slept_on = false;
-	pthread_cond_broadcast(&task->changed);
+	if (task->slept_on)
+		task_wake(task);
 }
 
 /* Ask a task and all below it to end. */
@@ -113,6 +113,18 @@ static inline void task_reap(struct task *task)
 {
 	if (task->state == TASK_DYING)
 		task_reap_dying(task);
+}
+
+/* The thread leaves the task that it entered last. */
+static inline void task_leave(struct thread *self)
+{
+	struct seat *seat = &self->entered[--self->depth];
+	struct task *task = seat->task;
+
+	memory_leave(seat);
+	thread_seat(self);
+	task->entered--;
+	task_reap(task);
 }
 
 /*

@@ -39,17 +39,6 @@ void thread_work_for(struct task *task, struct thread_scope *scope)
 	thread_seat(self);
 }
 
-void thread_leave_newest(struct thread *self)
-{
-	struct seat *seat = &self->entered[--self->depth];
-	struct task *task = seat->task;
-
-	memory_leave(seat);
-	thread_seat(self);
-	task->entered--;
-	task_reap(task);
-}
-
 void thread_leave_to(unsigned depth)
 {
 	struct thread *self = thread_self();
@@ -58,7 +47,7 @@ void thread_leave_to(unsigned depth)
 		return;
 	lock_take(&tables);
 	while (self->depth > depth)
-		thread_leave_newest(self);
+		task_leave(self);
 	lock_drop(&tables);
 }
 

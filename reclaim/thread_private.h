@@ -106,19 +106,19 @@ void thread_work_for(struct task *task, struct thread_scope *scope);
 void thread_work_done(const struct thread_scope *scope);
 
 /* The current task is another. */
-static inline void thread_seat(struct thread *self)
+static inline void thread_sit(struct thread *self, struct seat *seat)
 {
-	struct seat *seat = self->depth > self->floor_depth
-				    ? &self->entered[self->depth - 1]
-				    : &self->floor;
-
 	self->seat = seat;
 	self->current = seat->task;
 	self->heap = seat->quick;
 }
 
-/* Leave what was entered last, with the tables locked. */
-void thread_leave_newest(struct thread *self);
+static inline void thread_seat(struct thread *self)
+{
+	thread_sit(self, self->depth > self->floor_depth
+				 ? &self->entered[self->depth - 1]
+				 : &self->floor);
+}
 
 /* Leave what was entered since there were `depth`, or since the floor. */
 void thread_leave_to(unsigned depth);
