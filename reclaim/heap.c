@@ -93,27 +93,32 @@ static inline struct heap *get_heap(struct thread *self)
 	return heap;
 }
 
+static RARE void put_all_idle(struct heap *list)
+{
+	struct heap *heap;
+
+	lock_take(&heaps);
+	while ((heap = pop(&list)))
+		put_idle(heap);
+	lock_drop(&heaps);
+}
+
 static inline void put_heap(struct heap *heap, struct thread *self)
 {
 	if (self->spares < SPARES_MOST && self->watched) {
 		push(&self->spare_heaps, heap);
 		self->spares++;
-		return;
+	} else {
+		heap->next = NULL;
+		put_all_idle(heap);
 	}
-	lock_take(&heaps);
-	put_idle(heap);
-	lock_drop(&heaps);
 }
 
 void heap_thread_gone(struct thread *self)
 {
-	struct heap *heap;
-
-	lock_take(&heaps);
-	while ((heap = pop(&self->spare_heaps)))
-		put_idle(heap);
+	put_all_idle(self->spare_heaps);
+	self->spare_heaps = NULL;
 	self->spares = 0;
-	lock_drop(&heaps);
 }
 
 /* ---- having one ---- */

@@ -145,7 +145,7 @@ static inline void *bump_take(struct heap *heap, struct bump *bump,
 static inline void *run_take(struct heap *heap, struct run *run)
 {
 	uint64_t free = run_free_blocks(run);
-	size_t number = (unsigned)__builtin_ctzll(free), size = run->size;
+	unsigned number = (unsigned)__builtin_ctzll(free), size = run->size;
 	char *ptr;
 
 	if (__builtin_expect(number >= run->count, 0))
@@ -153,7 +153,7 @@ static inline void *run_take(struct heap *heap, struct run *run)
 	run_set_free(run, free & (free - 1));
 	heap_count(heap, heap_unit(size));
 	ptr = run_memory(run) + number * size;
-	__builtin_prefetch(ptr + AHEAD * size, 1);
+	__builtin_prefetch(ptr + (size_t)AHEAD * size, 1);
 	if (!ptr)
 		__builtin_unreachable();
 	return ptr;
@@ -216,16 +216,14 @@ static inline enum put heap_put(struct heap *heap, void *ptr,
 						  memory_order_relaxed) != heap,
 			     0))
 		return PUT_BY_RUN;
-	if (run->reciprocal == 0)
-		return run->class == RUN_BUMP && bump_put(heap, run->bump, ptr)
-			       ? PUT_DONE
-			       : PUT_NOT;
 	product = (uint64_t)(arena_offset(ptr) - run->offset) * run->reciprocal;
 	free = run_free_blocks(run);
 	bit = (uint64_t)1 << (product >> 32);
-	if (__builtin_expect((uint32_t)product >= run->reciprocal ||
-				     ((free | heap_load(&run->remote)) & bit),
-			     0))
+	if ((uint32_t)product >= run->reciprocal)
+		return run->class == RUN_BUMP && bump_put(heap, run->bump, ptr)
+			       ? PUT_DONE
+			       : PUT_NOT;
+	if (__builtin_expect((free | heap_load(&run->remote)) & bit, 0))
 		return PUT_NOT;
 	heap_uncount(heap, heap_unit(run->size));
 	run_set_free(run, free | bit);

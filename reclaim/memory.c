@@ -39,21 +39,23 @@ void memory_start(void)
 
 /* ---- the calling thread's heap ---- */
 
-/*
- * It has the quick path where nothing has to be done beside that.  At the very
- * end of a thread there is none: nobody would leave it.
- */
-static struct heap *heap_of(struct thread *self)
+/* It has the quick path where nothing has to be done beside that. */
+static void take_heap(struct thread *self)
 {
-	struct task *task = self->current;
 	struct seat *seat = self->seat;
+	struct memory *memory = &seat->task->memory;
 
-	if (!seat->heap && !self->finished && thread_watch(self) == 0) {
-		seat->heap = heap_adopt(&task->memory.heaps, task, self);
-		if (!tail_size(&task->memory))
-			self->heap = seat->quick = seat->heap;
-	}
-	return seat->heap;
+	seat->heap = heap_adopt(&memory->heaps, seat->task, self);
+	if (!tail_size(memory))
+		self->heap = seat->quick = seat->heap;
+}
+
+/* At the very end of a thread there is none: nobody would leave it. */
+static inline struct heap *heap_of(struct thread *self)
+{
+	if (!self->seat->heap && !self->finished && thread_watch(self) == 0)
+		take_heap(self);
+	return self->seat->heap;
 }
 
 /* ---- allocating ---- */
