@@ -172,14 +172,19 @@ static inline void *heap_take(struct heap *heap, size_t size)
 	return run_take(heap, heap->current[class_of_granules[bytes / 16]]);
 }
 
-/* Free a block of a bump area, if it is a live one; no other has a tag. */
+/* Free a block of this bump area, if it is a live one; no other has a tag. */
 static inline bool bump_put(struct heap *heap, struct bump *bump, char *ptr)
 {
-	size_t offset = (size_t)(ptr - bump->base);
-	uint8_t *tag = &bump->tags[offset / 16];
-	size_t granules = __atomic_load_n(tag, __ATOMIC_RELAXED);
+	uintptr_t away = (uintptr_t)ptr ^ (uintptr_t)bump->base;
+	/* Rotated: what is no multiple of 16 becomes more than there are. */
+	size_t granule = away >> 4 | away << (sizeof(away) * 8 - 4), granules;
+	uint8_t *tag;
 
-	if ((offset & 15) | (granules - 1 >= TAG_FREE - 1))
+	if (granule >= GRANULES(SECOND_ORDER))
+		return false;
+	tag = &bump->tags[granule];
+	granules = __atomic_load_n(tag, __ATOMIC_RELAXED);
+	if (granules - 1 >= TAG_FREE - 1)
 		return false;
 	heap_uncount(heap, heap_unit(granules * 16));
 	bump->holes = true;
