@@ -29,6 +29,7 @@
 #include <stdint.h>
 
 #include "reclaim/lock_private.h"
+#include "reclaim/rare_private.h"
 #include "reclaim/run_private.h"
 
 #define ARENA_BITS  26
@@ -54,8 +55,8 @@ struct chunk {
 };
 
 struct arena {
-	struct run runs[ARENA_KIB];	/* four for each page, see run.c */
 	uint16_t run_of_kib[ARENA_KIB]; /* 0: none that is live */
+	struct run runs[ARENA_KIB];	/* four for each page, see run.c */
 	struct chunk chunks[ARENA_PAGES];
 	uint8_t order_of_page[ARENA_PAGES]; /* of chunks in use */
 	struct arena *next;

@@ -19,12 +19,6 @@ static uint8_t tag_at(const struct bump *bump, size_t granule)
 
 /* ---- areas ---- */
 
-static void set_end(struct bump *bump, char *at)
-{
-	bump->left += (size_t)(bump->at - at);
-	bump->at = at;
-}
-
 static struct run *run_of_area(const struct bump *bump)
 {
 	return arena_run(bump->base);
@@ -41,7 +35,7 @@ bool bump_open(struct heap *heap, struct bump *bump, unsigned order)
 		return false;
 	chunk_describe(chunk, heap, RUN_BUMP, bump);
 	bump->base = bump->at = chunk_memory(chunk);
-	bump->left = chunk_size(chunk);
+	bump->end = bump->base + chunk_size(chunk);
 	return true;
 }
 
@@ -54,15 +48,7 @@ void bump_close(struct bump *bump)
 	chunk = chunk_of(bump->base);
 	chunk_forget(chunk);
 	chunk_put(chunk);
-	bump->base = bump->at = NULL;
-	bump->left = 0;
-}
-
-void bump_reset(struct bump *bump)
-{
-	memset(bump->tags, 0, (size_t)(bump->at - bump->base) / 16);
-	set_end(bump, bump->base);
-	bump->holes = false;
+	bump->base = bump->at = bump->end = NULL;
 }
 
 void bump_renew(struct bump *bump)
@@ -70,8 +56,7 @@ void bump_renew(struct bump *bump)
 	if (!bump->base)
 		return;
 	bump->at = bump->base;
-	bump->left = chunk_size(chunk_of(bump->base));
-	memset(bump->tags, 0, bump->left / 16);
+	memset(bump->tags, 0, (size_t)(bump->end - bump->base) / 16);
 }
 
 void bump_forget_others(struct bump *bump)
@@ -117,8 +102,13 @@ static bool retract(struct bump *bump)
 	}
 	if (bump->base + top * 16 == bump->at)
 		return false;
-	set_end(bump, bump->base + top * 16);
+	bump->at = bump->base + top * 16;
 	return true;
+}
+
+static size_t left(const struct bump *bump)
+{
+	return (size_t)(bump->end - bump->at);
 }
 
 bool bump_next(struct heap *heap)
@@ -128,7 +118,7 @@ bool bump_next(struct heap *heap)
 	if (heap->bump != &heap->nursery) {
 		/* The first may have been emptied meanwhile. */
 		retract(&heap->nursery);
-		if (heap->nursery.left <= heap->bump->left)
+		if (left(&heap->nursery) <= left(heap->bump))
 			return false;
 		heap->bump = &heap->nursery;
 		return true;
@@ -159,24 +149,19 @@ void bump_find(const struct bump *bump, struct pointer *block)
 		block->state = POINTER_LIVE;
 }
 
-bool bump_put(struct heap *heap, struct bump *bump, char *ptr)
-{
-	return ptr < bump->at && heap_put_before(heap, bump, ptr);
-}
-
 bool bump_resize(struct heap *heap, struct bump *bump, char *ptr, size_t size)
 {
 	uint8_t *tag = &bump->tags[(size_t)(ptr - bump->base) / 16];
 	size_t before = (size_t)*tag * 16;
 
 	if (ptr + before != bump->at || size > QUICK_MOST ||
-	    size >= before + bump->left)
+	    size > before + left(bump))
 		return size <= before && size >= before / 2;
 	size = (size + 15 + !size) & ~(size_t)15;
 	heap_uncount(heap, heap_unit(before));
 	heap_count(heap, heap_unit(size));
 	*tag = (uint8_t)(size / 16);
-	set_end(bump, ptr + size);
+	bump->at = ptr + size;
 	return true;
 }
 

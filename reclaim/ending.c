@@ -15,6 +15,12 @@
 
 /* ---- asking, and taking apart ---- */
 
+void task_wake(struct task *task)
+{
+	task->slept_on = false;
+	pthread_cond_broadcast(&task->changed);
+}
+
 static struct task *newest_leaf(struct task *task)
 {
 	while (task->newest_child)
@@ -28,7 +34,7 @@ static bool is_busy(const struct task *task)
 }
 
 /* One that asked for its own end goes on; this is somebody else's asking. */
-static void stop_threads(const struct task *task)
+static RARE void stop_threads(const struct task *task)
 {
 	if (task->own && task->own != thread_self())
 		pthread_cancel(task->pthread);
@@ -36,7 +42,7 @@ static void stop_threads(const struct task *task)
 		ledger_stop(task);
 }
 
-static void ask_one(struct task *task, int status)
+static inline void ask_one(struct task *task, int status)
 {
 	if (task->state == TASK_LIVE) {
 		task->state = TASK_DYING;
@@ -44,20 +50,25 @@ static void ask_one(struct task *task, int status)
 	}
 	if (task->state != TASK_DYING)
 		return;
-	stop_threads(task);
+	if (task->own || task->ledger.threads)
+		stop_threads(task);
 	/* Who waits for it may have to see that it need not. */
 	task_changed(task);
 }
 
-void task_ask(struct task *top, int status)
+static RARE void ask_below(const struct task *top)
 {
 	struct task *task;
 
-	ask_one(top, status);
-	if (!top->newest_child)
-		return;
-	for (task = top; (task = task_next(task, top));)
+	for (task = top->newest_child; task; task = task_next(task, top))
 		ask_one(task, RECLAIM_KILLED);
+}
+
+void task_ask(struct task *top, int status)
+{
+	ask_one(top, status);
+	if (top->newest_child)
+		ask_below(top);
 }
 
 /* Nobody will ask for its status any more. */
@@ -67,7 +78,7 @@ static void put_if_unwanted(struct task *task)
 		task_put(task);
 }
 
-static void drop_ended_children(struct task *task)
+static RARE void drop_ended_children(struct task *task)
 {
 	struct task *child, *next;
 
@@ -79,30 +90,41 @@ static void drop_ended_children(struct task *task)
 	task->ended_child = NULL;
 }
 
-static void bury(struct task *task, bool keep_status)
+/* Out of the tree; false: the process exits, and gave up on it. */
+static inline bool take_out(struct task *task)
 {
-	struct task *parent = task->parent;
-
 	if (task->state == TASK_ENDED)
-		return; /* the process exits, and gave up on it */
+		return false;
 	if (task->ended_child)
 		drop_ended_children(task);
 	task_unlink(task);
 	task->state = TASK_ENDED;
-	if (keep_status && !(task->flags & RECLAIM_DETACHED)) {
-		task->newer = NULL;
-		task->older = parent->ended_child;
-		if (task->older)
-			task->older->newer = task;
-		parent->ended_child = task;
-		parent->children++;
-	} else {
-		task->parent = NULL;
-	}
 	task_changed(task);
-	task_changed(parent);
-	if (!task->parent)
-		put_if_unwanted(task);
+	task_changed(task->parent);
+	return true;
+}
+
+static void bury(struct task *task)
+{
+	if (!take_out(task))
+		return;
+	task->parent = NULL;
+	put_if_unwanted(task);
+}
+
+/* Its status is kept, for its parent to find. */
+static void keep_status(struct task *task)
+{
+	struct task *parent = task->parent;
+
+	if (!take_out(task))
+		return;
+	task->newer = NULL;
+	task->older = parent->ended_child;
+	if (task->older)
+		task->older->newer = task;
+	parent->ended_child = task;
+	parent->children++;
 }
 
 /* An ended task whose status has been fetched. */
@@ -124,14 +146,11 @@ static bool is_bare(const struct task *task)
 	return !task->ledger.newest && !task->memory.records.newest;
 }
 
-static void release(struct task *task, bool bare)
+/* Unlocked. */
+static RARE void release(struct task *task)
 {
 	struct thread_scope scope;
 
-	if (bare) {
-		memory_end(task);
-		return;
-	}
 	thread_work_for(task, &scope);
 	ledger_release_after(task, 0);
 	memory_end(task);
@@ -176,7 +195,7 @@ static struct task *awaited_by(const struct thread *thread)
 }
 
 /* A leaf has come to hold up all that is dying around it. */
-static void tell_holder(struct task *leaf)
+static RARE void tell_holder(struct task *leaf)
 {
 	struct task *awaited = awaited_by(holder(leaf));
 
@@ -187,35 +206,45 @@ static void tell_holder(struct task *leaf)
 		task_changed(awaited);
 }
 
-/* A leaf of a dying tree that the calling thread may take apart. */
-static bool is_ripe(const struct task *task)
+/* A leaf of a dying tree that this thread may take apart. */
+static bool is_ripe(const struct task *task, const struct thread *self)
 {
 	return task->state == TASK_DYING && !is_busy(task) &&
-	       task != task_root && task != thread_self()->works_for;
+	       task != task_root && task != self->works_for;
 }
 
-void task_reap(struct task *task)
+static void end_leaf(struct task *leaf, struct thread *self)
 {
-	struct task *leaf;
-	bool bare;
+	struct heap *first;
 
-	while (task->state == TASK_DYING) {
+	leaf->state = TASK_ENDING;
+	leaf->inside = self;
+	if (!is_bare(leaf)) {
+		lock_drop(&tables);
+		release(leaf);
+		lock_take(&tables);
+	} else if ((first = memory_take_heaps(&leaf->memory))) {
+		lock_drop(&tables);
+		memory_end_heaps(first, self);
+		lock_take(&tables);
+	}
+	bury(leaf);
+}
+
+void task_reap_dying(struct task *task)
+{
+	struct thread *self = thread_self();
+	struct task *leaf;
+
+	do {
 		leaf = newest_leaf(dying_top(task));
-		if (!is_ripe(leaf)) {
+		if (!is_ripe(leaf, self)) {
 			tell_holder(leaf);
 			return;
 		}
 		task = leaf->parent;
-		leaf->state = TASK_ENDING;
-		leaf->inside = thread_self();
-		bare = is_bare(leaf);
-		if (!bare || atomic_load(&leaf->memory.heaps)) {
-			lock_drop(&tables);
-			release(leaf, bare);
-			lock_take(&tables);
-		}
-		bury(leaf, false);
-	}
+		end_leaf(leaf, self);
+	} while (task->state == TASK_DYING);
 }
 
 /* Wait, with the tables locked, until something changed; ETIMEDOUT. */
@@ -282,10 +311,13 @@ void task_bury_own(struct task *task)
 {
 	struct task *parent = task->parent;
 
-	release(task, false);
+	release(task);
 	lock_take(&tables);
 	task->own = NULL;
-	bury(task, true);
+	if (task->flags & RECLAIM_DETACHED)
+		bury(task);
+	else
+		keep_status(task);
 	task_reap(parent);
 	lock_drop(&tables);
 }
@@ -325,14 +357,14 @@ static bool caller_is_inside(const struct task *top)
 	const struct thread_scope *scope;
 	unsigned i;
 
-	if (task_is_below(self->floor, top) ||
+	if (task_is_below(self->floor.task, top) ||
 	    task_is_below(self->works_for, top))
 		return true;
 	for (i = 0; i < self->depth; i++)
-		if (task_is_below(self->entered[i], top))
+		if (task_is_below(self->entered[i].task, top))
 			return true;
 	for (scope = self->scope; scope; scope = scope->outer)
-		if (task_is_below(scope->floor, top))
+		if (task_is_below(scope->floor.task, top))
 			return true;
 	return false;
 }
@@ -577,8 +609,8 @@ static void take_over(struct thread *self)
 	self->own = NULL;
 	self->depth = self->floor_depth = 0;
 	self->scope = NULL;
-	memory_leave(&self->floor_heap);
-	self->floor = self->works_for = task_root;
+	memory_leave(&self->floor);
+	self->floor.task = self->works_for = task_root;
 	thread_seat(self);
 	self->action = NULL;
 }

@@ -57,17 +57,16 @@ static struct heap *make_heap(void)
 		return NULL;
 	memset(heap, 0, sizeof(*heap));
 	heap->nursery.tags = heap->nursery_tags;
+	heap->bump = &heap->nursery;
+	heap->current = no_current;
 	return heap;
 }
 
-static struct heap *get_heap(struct thread *self)
+/* One that was put_idle, or is as good. */
+static RARE struct heap *get_idle(void)
 {
-	struct heap *heap = pop(&self->spare_heaps);
+	struct heap *heap;
 
-	if (heap) {
-		self->spares--;
-		return heap;
-	}
 	lock_take(&heaps);
 	heap = pop(&idle);
 	if (heap)
@@ -84,27 +83,42 @@ static struct heap *get_heap(struct thread *self)
 	return heap;
 }
 
-static void put_heap(struct heap *heap, struct thread *self)
+static inline struct heap *get_heap(struct thread *self)
 {
-	if (self->spares < SPARES_MOST && self->watched) {
-		push(&self->spare_heaps, heap);
-		self->spares++;
-		return;
-	}
-	lock_take(&heaps);
-	put_idle(heap);
-	lock_drop(&heaps);
+	struct heap *heap = pop(&self->spare_heaps);
+
+	if (!heap)
+		return get_idle();
+	self->spares--;
+	return heap;
 }
 
-void heap_thread_gone(struct thread *self)
+static RARE void put_all_idle(struct heap *list)
 {
 	struct heap *heap;
 
 	lock_take(&heaps);
-	while ((heap = pop(&self->spare_heaps)))
+	while ((heap = pop(&list)))
 		put_idle(heap);
-	self->spares = 0;
 	lock_drop(&heaps);
+}
+
+static inline void put_heap(struct heap *heap, struct thread *self)
+{
+	if (self->spares < SPARES_MOST && self->watched) {
+		push(&self->spare_heaps, heap);
+		self->spares++;
+	} else {
+		heap->next = NULL;
+		put_all_idle(heap);
+	}
+}
+
+void heap_thread_gone(struct thread *self)
+{
+	put_all_idle(self->spare_heaps);
+	self->spare_heaps = NULL;
+	self->spares = 0;
 }
 
 /* ---- having one ---- */
@@ -134,30 +148,32 @@ static void add(_Atomic(struct heap *) *list, struct heap *first,
 			heap->next = first;
 }
 
-struct heap *heap_adopt(_Atomic(struct heap *) *list, struct task *task,
-			struct thread *self)
+static RARE struct heap *try_each(struct heap *first, struct thread *self)
 {
-	struct heap *first = atomic_load(list), *heap;
+	struct heap *heap;
 
 	for (heap = first; heap; heap = heap->next)
 		if (heap_try(heap, self))
 			return heap;
+	return NULL;
+}
+
+struct heap *heap_adopt(_Atomic(struct heap *) *list, struct task *task,
+			struct thread *self)
+{
+	struct heap *first = atomic_load(list);
+	struct heap *heap = first ? try_each(first, self) : NULL;
+
+	if (heap)
+		return heap;
 	heap = get_heap(self);
 	if (!heap)
 		return NULL;
-	heap->bump = &heap->nursery;
-	heap->current = heap->classes ? heap->classes->current : no_current;
 	heap->uses = 1;
 	atomic_store_explicit(&heap->task, task, memory_order_relaxed);
 	atomic_store_explicit(&heap->owner, self, memory_order_relaxed);
 	add(list, first, heap);
 	return heap;
-}
-
-void heap_leave(struct heap *heap)
-{
-	if (--heap->uses == 0)
-		atomic_store_explicit(&heap->owner, NULL, memory_order_release);
 }
 
 void heap_forked(struct heap *list, const struct thread *self)
@@ -264,6 +280,16 @@ static void *alloc_in_run(struct heap *heap, unsigned class)
 	return run ? run_take(heap, run) : NULL;
 }
 
+void *heap_take_more(struct heap *heap, size_t size)
+{
+	if (heap_load(&heap->remote_held))
+		return NULL;
+	if (heap->classes)
+		return run_take_partial(heap,
+					class_of_granules[(size + 15) / 16]);
+	return bump_next(heap) ? heap_take(heap, size) : NULL;
+}
+
 void *heap_alloc(struct heap *heap, size_t size, size_t align, size_t room)
 {
 	unsigned class = class_for(size, align);
@@ -276,17 +302,17 @@ void *heap_alloc(struct heap *heap, size_t size, size_t align, size_t room)
 		return alloc_large(heap, size, room);
 	if (class == CLASS_COUNT)
 		return alloc_large(heap, size, least);
-	if (align <= HEAP_ALIGN && size <= QUICK_MOST) {
-		ptr = heap_take(heap, size);
+	if (align <= HEAP_ALIGN && least <= QUICK_MOST) {
+		ptr = heap_take(heap, least);
 		if (!ptr && bump_next(heap))
-			ptr = heap_take(heap, size);
+			ptr = heap_take(heap, least);
 	}
 	return ptr ? ptr : alloc_in_run(heap, class);
 }
 
 /* ---- the end ---- */
 
-static void put_chunks(struct heap *heap)
+static RARE void put_chunks(struct heap *heap)
 {
 	struct chunk *chunk, *next;
 
@@ -304,7 +330,7 @@ static void put_chunks(struct heap *heap)
 }
 
 /* What other threads freed and nobody folded in. */
-static void forget_others(struct heap *heap)
+static RARE void forget_others(struct heap *heap)
 {
 	atomic_store_explicit(&heap->remote, NULL, memory_order_relaxed);
 	heap_store(&heap->remote_held, 0);
@@ -315,7 +341,7 @@ static void forget_others(struct heap *heap)
 }
 
 /* Its thread may have been anywhere when it went. */
-static void renew(struct heap *heap)
+static RARE void renew(struct heap *heap)
 {
 	heap->given_up = false;
 	bump_renew(&heap->nursery);
@@ -325,7 +351,8 @@ static void renew(struct heap *heap)
 		classes_reset(heap->classes);
 }
 
-static void retire(struct heap *heap)
+/* As one that was never used. */
+static inline void retire(struct heap *heap)
 {
 	atomic_store_explicit(&heap->task, NULL, memory_order_relaxed);
 	atomic_store_explicit(&heap->owner, NULL, memory_order_relaxed);
@@ -340,8 +367,9 @@ static void retire(struct heap *heap)
 	if (heap->given_up)
 		renew(heap);
 	bump_reset(&heap->nursery);
-	if (heap->second && heap->second->bump.at != heap->second->bump.base)
+	if (heap->second)
 		bump_reset(&heap->second->bump);
+	heap->bump = &heap->nursery;
 }
 
 void heap_end(struct heap *heap, struct thread *self)

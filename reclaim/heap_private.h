@@ -20,6 +20,8 @@
 #ifndef HEAP_PRIVATE_H
 #define HEAP_PRIVATE_H
 
+#include <string.h>
+
 #include "reclaim/arena_private.h"
 
 struct task;
@@ -36,11 +38,10 @@ struct thread;
  * bytes is its length in such, and whether it is free.
  */
 struct bump {
-	char *at;    /* from here on ... */
-	size_t left; /* ... so much is */
-	bool holes;  /* a block was freed: there may be more to use */
+	char *at, *end; /* what was not used */
 	char *base;
 	uint8_t *tags;
+	bool holes; /* a block was freed: there may be more to use */
 };
 
 #define TAG_FREE   0x40
@@ -50,6 +51,7 @@ struct bump {
 #define NURSERY_ORDER	0
 #define SECOND_ORDER	1
 #define GRANULES(order) ((size_t)256 << (order))
+#define NURSERY_SIZE	(16 * GRANULES(NURSERY_ORDER))
 
 struct heap {
 	struct bump *bump; /* the one in use */
@@ -118,17 +120,17 @@ static inline void heap_uncount(struct heap *heap, uint64_t units)
 	heap_store(&heap->held, held - units);
 }
 
-/* The next block of a bump area with room for it. */
-static inline void *heap_take_next(struct heap *heap, struct bump *bump,
-				   size_t size)
+/* The next block of a bump area with room up to `next` for it. */
+static inline void *bump_take(struct heap *heap, struct bump *bump,
+			      uintptr_t next, size_t bytes)
 {
-	size_t bytes = (size + 15 + !size) & ~(size_t)15;
 	char *ptr = bump->at;
 
 	bump->tags[(size_t)(ptr - bump->base) / 16] = (uint8_t)(bytes / 16);
-	bump->at = ptr + bytes;
-	bump->left -= bytes;
+	bump->at = (char *)next;
 	heap_count(heap, heap_unit(bytes));
+	if (!ptr)
+		__builtin_unreachable();
 	return ptr;
 }
 
@@ -143,47 +145,52 @@ static inline void *heap_take_next(struct heap *heap, struct bump *bump,
 static inline void *run_take(struct heap *heap, struct run *run)
 {
 	uint64_t free = run_free_blocks(run);
-	size_t number = (size_t)__builtin_ctzll(free);
+	unsigned number = (unsigned)__builtin_ctzll(free), size = run->size;
 	char *ptr;
 
 	if (__builtin_expect(number >= run->count, 0))
 		return NULL;
 	run_set_free(run, free & (free - 1));
-	heap_count(heap, heap_unit(run->size));
-	ptr = run_memory(run) + number * run->size;
-	__builtin_prefetch(ptr + AHEAD * run->size, 1);
+	heap_count(heap, heap_unit(size));
+	ptr = run_memory(run) + number * size;
+	__builtin_prefetch(ptr + (size_t)AHEAD * size, 1);
 	if (!ptr)
 		__builtin_unreachable();
 	return ptr;
 }
 
-/* A block of at most QUICK_MOST bytes, or NULL: ask heap_alloc. */
+/* A block of 1 to QUICK_MOST bytes, or NULL: ask heap_alloc. */
 static inline void *heap_take(struct heap *heap, size_t size)
 {
 	struct bump *bump = heap->bump;
+	size_t bytes = (size + 15) & ~(size_t)15;
 
-	if (size < bump->left)
-		return heap_take_next(heap, bump, size);
-	return run_take(heap,
-			heap->current[class_of_granules[(size + 15) / 16]]);
+	uintptr_t next = (uintptr_t)bump->at + bytes;
+
+	if (__builtin_expect(next <= (uintptr_t)bump->end, 1))
+		return bump_take(heap, bump, next, bytes);
+	return run_take(heap, heap->current[class_of_granules[bytes / 16]]);
 }
 
-/* Free a block before the end of a bump area, if it is a live one. */
-static inline bool heap_put_before(struct heap *heap, struct bump *bump,
-				   char *ptr)
+/* Free a block of this bump area, if it is a live one; no other has a tag. */
+static inline bool bump_put(struct heap *heap, struct bump *bump, char *ptr)
 {
-	size_t offset = (size_t)(ptr - bump->base);
-	uint8_t *tag = &bump->tags[offset / 16];
-	size_t granules = __atomic_load_n(tag, __ATOMIC_RELAXED);
+	uintptr_t away = (uintptr_t)ptr ^ (uintptr_t)bump->base;
+	/* Rotated: what is no multiple of 16 becomes more than there are. */
+	size_t granule = away >> 4 | away << (sizeof(away) * 8 - 4), granules;
+	uint8_t *tag;
 
-	if ((offset & 15) | (granules - 1 >= TAG_FREE - 1))
+	if (granule >= GRANULES(SECOND_ORDER))
+		return false;
+	tag = &bump->tags[granule];
+	granules = __atomic_load_n(tag, __ATOMIC_RELAXED);
+	if (granules - 1 >= TAG_FREE - 1)
 		return false;
 	heap_uncount(heap, heap_unit(granules * 16));
 	bump->holes = true;
 	if (ptr + granules * 16 == bump->at) {
 		__atomic_store_n(tag, 0, __ATOMIC_RELAXED);
 		bump->at = ptr;
-		bump->left += granules * 16;
 	} else {
 		__atomic_store_n(tag, granules | TAG_FREE, __ATOMIC_RELAXED);
 	}
@@ -192,37 +199,36 @@ static inline bool heap_put_before(struct heap *heap, struct bump *bump,
 
 /*
  * Free a block of this heap's, if that is quick; else its run, which was found,
- * is full, another heap's or no run of blocks; or ptr is anything.  What is no
- * live block of a run has a rest, or a bit that is set.
+ * is full or another heap's; or ptr is anything.  What is no live block of a
+ * run has a rest, or a bit that is set.
  */
 enum put { PUT_DONE, PUT_BY_RUN, PUT_NOT };
 
 static inline enum put heap_put(struct heap *heap, void *ptr,
 				struct run **found)
 {
-	struct bump *bump = heap->bump;
+	uintptr_t away = (uintptr_t)ptr ^ (uintptr_t)heap->nursery.base;
 	uint64_t product, bit, free;
 	struct run *run;
 
-	/* One comparison: two would be guessed wrong, one or the other. */
-	if ((uintptr_t)ptr - (uintptr_t)bump->base <
-	    (uintptr_t)bump->at - (uintptr_t)bump->base)
-		return heap_put_before(heap, bump, ptr) ? PUT_DONE : PUT_NOT;
-	if (__builtin_expect(!arena_has(ptr), 0))
+	/* Areas and arenas are aligned to their sizes. */
+	if (away < NURSERY_SIZE)
+		return bump_put(heap, &heap->nursery, ptr) ? PUT_DONE : PUT_NOT;
+	if (__builtin_expect(away >= ARENA_SIZE && !arena_has(ptr), 0))
 		return PUT_NOT;
 	*found = run = arena_run(ptr);
 	if (__builtin_expect(atomic_load_explicit(&run->heap,
 						  memory_order_relaxed) != heap,
 			     0))
 		return PUT_BY_RUN;
-	if (run->reciprocal == 0)
-		return PUT_BY_RUN;
 	product = (uint64_t)(arena_offset(ptr) - run->offset) * run->reciprocal;
 	free = run_free_blocks(run);
 	bit = (uint64_t)1 << (product >> 32);
-	if (__builtin_expect((uint32_t)product >= run->reciprocal ||
-				     ((free | heap_load(&run->remote)) & bit),
-			     0))
+	if ((uint32_t)product >= run->reciprocal)
+		return run->class == RUN_BUMP && bump_put(heap, run->bump, ptr)
+			       ? PUT_DONE
+			       : PUT_NOT;
+	if (__builtin_expect((free | heap_load(&run->remote)) & bit, 0))
 		return PUT_NOT;
 	heap_uncount(heap, heap_unit(run->size));
 	run_set_free(run, free | bit);
@@ -236,6 +242,9 @@ static inline enum put heap_put(struct heap *heap, void *ptr,
 /* Its list of chunks; under `heaps`. */
 void heap_link(struct heap *heap, struct chunk *chunk);
 void heap_unlink(struct heap *heap, struct chunk *chunk);
+
+/* As heap_take, where that has none; NULL: there is more to do than this. */
+void *heap_take_more(struct heap *heap, size_t size);
 
 /* align: a power of two.  `room`: how large it may grow where it is. */
 void *heap_alloc(struct heap *heap, size_t size, size_t align, size_t room);
@@ -289,8 +298,25 @@ bool pointer_move(const struct pointer *block, struct heap *to);
 bool bump_open(struct heap *heap, struct bump *bump, unsigned order);
 void bump_close(struct bump *bump);
 
-/* All of it is free; and what others freed is nobody's. */
-void bump_reset(struct bump *bump);
+/* All of it is free. */
+static inline void bump_reset(struct bump *bump)
+{
+	uint8_t *tag = bump->tags;
+	uint8_t *end = tag + (size_t)(bump->at - bump->base) / 16;
+
+	/*
+	 * Few, as a rule: a call of memset would take longer, and so would
+	 * smaller steps, whose number is guessed wrong.
+	 */
+	for (; tag < end; tag += 128) {
+		memset(tag, 0, 64);
+		memset(tag + 64, 0, 64);
+	}
+	bump->at = bump->base;
+	bump->holes = false;
+}
+
+/* What others freed is nobody's. */
 void bump_forget_others(struct bump *bump);
 /* As when it was opened, whatever it says of itself. */
 void bump_renew(struct bump *bump);
@@ -299,8 +325,6 @@ void bump_renew(struct bump *bump);
 bool bump_next(struct heap *heap);
 
 void bump_find(const struct bump *bump, struct pointer *block);
-/* By the owner: free a block, if it is a live one. */
-bool bump_put(struct heap *heap, struct bump *bump, char *ptr);
 bool bump_free_remote(struct bump *bump, const char *ptr);
 bool bump_resize(struct heap *heap, struct bump *bump, char *ptr, size_t size);
 /* Make what others freed free; how much that is. */
@@ -314,7 +338,12 @@ uint64_t bump_fold(struct bump *bump);
  */
 struct heap *heap_adopt(_Atomic(struct heap *) *list, struct task *task,
 			struct thread *self);
-void heap_leave(struct heap *heap);
+
+static inline void heap_leave(struct heap *heap)
+{
+	if (--heap->uses == 0)
+		atomic_store_explicit(&heap->owner, NULL, memory_order_release);
+}
 
 /* Have this one, if nobody else has it; to be left again. */
 bool heap_try(struct heap *heap, struct thread *self);

@@ -40,28 +40,23 @@ void memory_start(void)
 
 /* ---- the calling thread's heap ---- */
 
-struct heap *memory_quick_heap(const struct thread *self)
+/* It has the quick path where nothing has to be done beside that. */
+static void take_heap(struct thread *self)
 {
-	return tail_size(&self->current->memory) ? NULL : *self->seat;
+	struct seat *seat = self->seat;
+	struct memory *memory = &seat->task->memory;
+
+	seat->heap = heap_adopt(&memory->heaps, seat->task, self);
+	if (!tail_size(memory))
+		self->heap = seat->quick = seat->heap;
 }
 
 /* At the very end of a thread there is none: nobody would leave it. */
-static struct heap *heap_of(struct thread *self)
+static inline struct heap *heap_of(struct thread *self)
 {
-	struct task *task = self->current;
-
-	if (!*self->seat && !self->finished && thread_watch() == 0) {
-		*self->seat = heap_adopt(&task->memory.heaps, task, self);
-		self->heap = memory_quick_heap(self);
-	}
-	return *self->seat;
-}
-
-void memory_leave(struct heap **heap)
-{
-	if (*heap)
-		heap_leave(*heap);
-	*heap = NULL;
+	if (!self->seat->heap && !self->finished && thread_watch(self) == 0)
+		take_heap(self);
+	return self->seat->heap;
 }
 
 /* ---- allocating ---- */
@@ -133,14 +128,12 @@ static void *alloc(size_t size, size_t align, bool zero, void *place)
 void *memory_refill(size_t size, void *place)
 {
 	struct thread *self = thread_self();
-	struct heap *heap = self->heap;
 	void *ptr = NULL;
 
-	if (size > QUICK_MOST)
+	if (size - 1 >= QUICK_MOST)
 		return memory_alloc(size, HEAP_ALIGN, place);
-	if (heap)
-		ptr = run_take_partial(heap,
-				       class_of_granules[(size + 15) / 16]);
+	if (self->heap)
+		ptr = heap_take_more(self->heap, size);
 	else if (!system_only && heap_of(self) && self->heap)
 		ptr = heap_take(self->heap, size); /* the task's first */
 	return ptr ? ptr : memory_alloc(size, HEAP_ALIGN, place);
@@ -438,7 +431,7 @@ static void tell_freed(struct pointer *block, void *arg)
 }
 
 /* A thread that is not in a forked child may have been telling them itself. */
-static void tell_tools(struct heap *heap)
+static RARE void tell_tools(struct heap *heap)
 {
 	for (; heap; heap = heap->next) {
 		if (heap->given_up)
@@ -449,21 +442,25 @@ static void tell_tools(struct heap *heap)
 	}
 }
 
+void memory_end_heaps(struct heap *first, struct thread *self)
+{
+	if (tools_told)
+		tell_tools(first);
+	heap_end(first, self);
+}
+
 void memory_end(struct task *task)
 {
 	struct thread *self = thread_self();
 	struct memory *memory = &task->memory;
 	struct heap *first;
 
-	lock_take(&tables); /* against those who look at it */
-	first = atomic_load_explicit(&memory->heaps, memory_order_relaxed);
-	atomic_store_explicit(&memory->heaps, NULL, memory_order_relaxed);
+	lock_take(&tables);
+	first = memory_take_heaps(memory);
 	lock_drop(&tables);
-	if (tools_told)
-		tell_tools(first);
-	heap_end(first, self);
+	memory_end_heaps(first, self);
 	if (self->current == task) {
-		*self->seat = NULL;
+		self->seat->heap = self->seat->quick = NULL;
 		self->heap = NULL;
 	}
 	if (memory->records.newest)

@@ -44,7 +44,7 @@ static inline void *memory_quick_alloc(size_t size)
 {
 	struct heap *heap = thread_of_caller.heap;
 
-	return heap && size <= QUICK_MOST ? heap_take(heap, size) : NULL;
+	return heap && size - 1 < QUICK_MOST ? heap_take(heap, size) : NULL;
 }
 
 void memory_free(void *ptr, void *place);
@@ -131,11 +131,27 @@ void *memory_give(void *ptr, struct task *to);
 /* Release it.  The caller works for the task, and nobody else uses it. */
 void memory_end(struct task *task);
 
-/* A heap of the calling thread's is let go. */
-void memory_leave(struct heap **heap);
+/*
+ * The same where there are heaps and nothing else: nobody finds them any more,
+ * as soon as they were taken with the tables locked; then all in them is free.
+ */
+static inline struct heap *memory_take_heaps(struct memory *memory)
+{
+	struct heap *first =
+		atomic_load_explicit(&memory->heaps, memory_order_relaxed);
 
-/* That of the current task, if nothing has to be done beside the quick path. */
-struct heap *memory_quick_heap(const struct thread *self);
+	atomic_store_explicit(&memory->heaps, NULL, memory_order_relaxed);
+	return first;
+}
+void memory_end_heaps(struct heap *first, struct thread *self);
+
+/* The calling thread lets go of the heap that it has at a seat. */
+static inline void memory_leave(struct seat *seat)
+{
+	if (seat->heap)
+		heap_leave(seat->heap);
+	seat->heap = seat->quick = NULL;
+}
 
 void memory_figures(struct memory *memory, struct heap_figures *figures);
 

@@ -312,7 +312,7 @@ static void each_in_chunk(struct chunk *chunk, struct pointer *block,
 		}
 		/* Whose it is is written last: a fork may be in the middle. */
 		if (block->run->class < CLASS_COUNT &&
-		    atomic_load(&block->run->heap) == block->heap)
+		    run_heap(block->run) == block->heap)
 			each_in_run(block->run, block, fn, arg);
 	}
 }

@@ -68,7 +68,7 @@ void reclaim_say(int severity, const char *format, ...)
 void report_label(const struct task *task, char *buf, size_t len)
 {
 	snprintf(buf, len, "%s%s<%u.%u>", task->name, task->name[0] ? " " : "",
-		 task->slot.index, task->slot.generation);
+		 slot_index(&task->slot), slot_generation(&task->slot));
 }
 
 /* ---- wrong use ---- */

@@ -434,14 +434,12 @@ static struct run *pop_partial(struct classes *classes, unsigned class)
 	return run;
 }
 
-/* Where there is nothing else to do at a refill. */
 void *run_take_partial(struct heap *heap, unsigned class)
 {
 	struct classes *classes = heap->classes;
 	struct run *run;
 
-	if (!classes || heap_load(&heap->remote_held) ||
-	    (classes->refills + 1) % REFILLS_PER_LOOK == 0)
+	if ((classes->refills + 1) % REFILLS_PER_LOOK == 0)
 		return NULL;
 	run = pop_partial(classes, class);
 	if (!run)

@@ -160,7 +160,7 @@ void classes_reset(struct classes *classes);
 /* A run of a class with free blocks, made the current one; NULL, ENOMEM. */
 struct run *run_refill(struct heap *heap, unsigned class);
 
-/* A block of a run with some free ones, made the current; NULL: refill. */
+/* A block of a run that has some free ones, if that is all there is to do. */
 void *run_take_partial(struct heap *heap, unsigned class);
 
 /* Blocks of a run of the heap's are free from now on. */

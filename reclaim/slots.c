@@ -32,7 +32,6 @@ void *slots_take_new(struct slots *slots)
 	if (table_cover(&slots->table, slots->used) < 0)
 		return NULL;
 	slot = table_at(&slots->table, slots->used);
-	slot->index = slots->used++;
-	slot->generation = 1;
+	slot->id = SLOT_GENERATION | slots->used++;
 	return slot;
 }

@@ -38,7 +38,7 @@ int table_cover(struct table *table, uint32_t index);
 static inline void *table_chunk(const struct table *table, uint32_t index,
 				size_t *within)
 {
-	uint64_t n = index + (1u << TABLE_FIRST_BITS);
+	uint64_t n = (uint64_t)index + (1u << TABLE_FIRST_BITS);
 	unsigned top = 63 ^ (unsigned)__builtin_clzll(n);
 
 	*within = n ^ (uint64_t)1 << top;
@@ -54,12 +54,16 @@ static inline void *table_at(const struct table *table, uint32_t index)
 	return chunk + within * table->item;
 }
 
-/* The head of each item. */
+/*
+ * The head of each item.  An id is one number: its halves, written one by one
+ * and soon read together, would keep the processor waiting.
+ */
 struct slot {
-	uint32_t index;
-	uint32_t generation; /* 0: was never taken */
+	uint64_t id; /* generation and index; generation 0: it is retired */
 	struct slot *next_free;
 };
+
+#define SLOT_GENERATION ((uint64_t)1 << 32)
 
 struct slots {
 	struct table table;
@@ -83,8 +87,9 @@ static inline void *slots_take(struct slots *slots)
 
 static inline void slots_put(struct slots *slots, struct slot *slot)
 {
+	slot->id += SLOT_GENERATION;
 	/* One that has had every generation is retired. */
-	if (++slot->generation == 0)
+	if (slot->id < SLOT_GENERATION)
 		return;
 	slot->next_free = slots->free;
 	slots->free = slot;
@@ -92,7 +97,17 @@ static inline void slots_put(struct slots *slots, struct slot *slot)
 
 static inline uint64_t slot_id(const struct slot *slot)
 {
-	return (uint64_t)slot->generation << 32 | slot->index;
+	return slot->id;
+}
+
+static inline uint32_t slot_index(const struct slot *slot)
+{
+	return (uint32_t)slot->id;
+}
+
+static inline uint32_t slot_generation(const struct slot *slot)
+{
+	return (uint32_t)(slot->id >> 32);
 }
 
 /* The item with this id, or NULL where it was put back. */
@@ -103,7 +118,7 @@ static inline void *slots_find(const struct slots *slots, uint64_t id)
 	if ((uint32_t)id >= slots->used)
 		return NULL;
 	slot = table_at(&slots->table, (uint32_t)id);
-	return slot->generation == id >> 32 && id >> 32 ? slot : NULL;
+	return slot->id == id && id >= SLOT_GENERATION ? slot : NULL;
 }
 
 #endif

@@ -5,19 +5,9 @@
 
 #include <string.h>
 
-#include "reclaim/memory_private.h"
 #include "reclaim/tools_private.h"
 
 bool tail_labels;
-
-typedef uint16_t slack_t;
-
-size_t tail_size(const struct memory *memory)
-{
-	if (tail_labels)
-		return sizeof(struct label);
-	return memory->max_bytes ? sizeof(slack_t) : 0;
-}
 
 /* ---- labels ---- */
 

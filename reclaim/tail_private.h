@@ -15,9 +15,7 @@
 #ifndef TAIL_PRIVATE_H
 #define TAIL_PRIVATE_H
 
-#include "reclaim/heap_private.h"
-
-struct memory;
+#include "reclaim/memory_private.h"
 
 struct label {
 	void *acquired, *freed; /* places */
@@ -25,9 +23,16 @@ struct label {
 	size_t unused;		/* blocks and labels are of granules */
 };
 
+typedef uint16_t slack_t; /* how much less */
+
 extern bool tail_labels; /* every block has one */
 
-size_t tail_size(const struct memory *memory);
+static inline size_t tail_size(const struct memory *memory)
+{
+	if (tail_labels)
+		return sizeof(struct label);
+	return memory->max_bytes ? sizeof(slack_t) : 0;
+}
 
 /* What the program asked for; without a tail, what it got. */
 size_t tail_asked(const struct pointer *block, const struct memory *memory);

@@ -52,6 +52,7 @@ struct task {
 	char name[RECLAIM_NAME_MAX];
 };
 
+extern struct slots tasks;
 extern struct task *task_root;
 void task_make_root(void);
 
@@ -77,23 +78,54 @@ static inline bool task_is_kin(const struct task *a, const struct task *b)
 struct task *task_make(const struct reclaim_task_opts *opts);
 
 /* Take a task out of its parent's children; and let go of it for good. */
-void task_unlink(struct task *task);
-void task_put(struct task *task);
+static inline void task_unlink(struct task *task)
+{
+	if (task->older)
+		task->older->newer = task->newer;
+	if (task->newer)
+		task->newer->older = task->older;
+	else
+		task->parent->newest_child = task->older;
+	task->parent->children--;
+}
+
+static inline void task_put(struct task *task)
+{
+	slots_put(&tasks, &task->slot);
+}
 
 /* Wake those who wait for something to change. */
+RARE void task_wake(struct task *task);
+
 static inline void task_changed(struct task *task)
 {
-	if (!task->slept_on)
-		return;
-	task->slept_on = false;
-	pthread_cond_broadcast(&task->changed);
+	if (task->slept_on)
+		task_wake(task);
 }
 
 /* Ask a task and all below it to end. */
 void task_ask(struct task *task, int status);
 
 /* Take apart what is dying at and around `task`, as far as it goes. */
-void task_reap(struct task *task);
+void task_reap_dying(struct task *task);
+
+static inline void task_reap(struct task *task)
+{
+	if (task->state == TASK_DYING)
+		task_reap_dying(task);
+}
+
+/* The thread leaves the task that it entered last. */
+static inline void task_leave(struct thread *self)
+{
+	struct seat *seat = &self->entered[--self->depth];
+	struct task *task = seat->task;
+
+	memory_leave(seat);
+	thread_seat(self);
+	task->entered--;
+	task_reap(task);
+}
 
 /*
  * Wait, with the tables locked for real, until a child of `task` has ended or

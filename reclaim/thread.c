@@ -21,18 +21,8 @@ __thread struct thread thread_of_caller;
 void thread_attach(void)
 {
 	library_start();
-	thread_of_caller.floor = thread_of_caller.works_for = task_root;
+	thread_of_caller.floor.task = thread_of_caller.works_for = task_root;
 	thread_seat(&thread_of_caller);
-}
-
-void thread_seat(struct thread *self)
-{
-	bool entered = self->depth > self->floor_depth;
-
-	self->current = entered ? self->entered[self->depth - 1] : self->floor;
-	self->seat = entered ? &self->entered_heap[self->depth - 1]
-			     : &self->floor_heap;
-	self->heap = *self->seat ? memory_quick_heap(self) : NULL;
 }
 
 void thread_work_for(struct task *task, struct thread_scope *scope)
@@ -41,12 +31,10 @@ void thread_work_for(struct task *task, struct thread_scope *scope)
 
 	scope->outer = self->scope;
 	scope->floor = self->floor;
-	scope->floor_heap = self->floor_heap;
 	scope->floor_depth = self->floor_depth;
 	scope->cancel = cancel_off();
 	self->scope = scope;
-	self->floor = task;
-	self->floor_heap = NULL;
+	self->floor = (struct seat){.task = task};
 	self->floor_depth = self->depth;
 	thread_seat(self);
 }
@@ -58,14 +46,8 @@ void thread_leave_to(unsigned depth)
 	if (self->depth <= depth)
 		return;
 	lock_take(&tables);
-	while (self->depth > depth) {
-		struct task *task = self->entered[--self->depth];
-
-		memory_leave(&self->entered_heap[self->depth]);
-		thread_seat(self);
-		task->entered--;
-		task_reap(task);
-	}
+	while (self->depth > depth)
+		task_leave(self);
 	lock_drop(&tables);
 }
 
@@ -79,10 +61,9 @@ void thread_work_done(const struct thread_scope *scope)
 	struct thread *self = thread_self();
 
 	thread_leave_all();
-	memory_leave(&self->floor_heap);
+	memory_leave(&self->floor);
 	self->scope = scope->outer;
 	self->floor = scope->floor;
-	self->floor_heap = scope->floor_heap;
 	self->floor_depth = scope->floor_depth;
 	thread_seat(self);
 	cancel_on(scope->cancel);
@@ -112,7 +93,7 @@ static void thread_gone(void *arg)
 	thread_leave_all();
 	if (self->gone)
 		self->gone(self);
-	memory_leave(&self->floor_heap);
+	memory_leave(&self->floor);
 	thread_seat(self);
 	heap_thread_gone(self);
 	self->watched = false;
@@ -139,13 +120,13 @@ struct thread *thread_begin(struct task *task, void (*gone)(struct thread *),
 	struct thread *self = &thread_of_caller;
 
 	lock_take_real(&tables); /* until whoever made the thread is done */
-	memory_leave(&self->floor_heap);
-	self->floor = self->works_for = task;
+	memory_leave(&self->floor);
+	self->floor.task = self->works_for = task;
 	thread_seat(self);
 	self->gone = gone;
 	self->arguments = arguments;
 	lock_drop(&tables);
-	if (gone && thread_watch() < 0)
+	if (gone && thread_watch(self) < 0)
 		abort(); /* the first 32 keys need no memory, and ours is one */
 	return self;
 }

@@ -18,19 +18,26 @@
 
 #include "reclaim/task.h"
 
+#include "reclaim/rare_private.h"
+
 struct heap;
 struct task;
 
+/* A task that a thread works for, and the heap that it has there, or NULL. */
+struct seat {
+	struct task *task;
+	struct heap *heap;
+	struct heap *quick; /* the same, if it may take the quick path */
+};
+
 struct thread {
 	struct task *current;
-	struct heap *heap;  /* of the current task, for the quick path */
-	struct heap **seat; /* where the one is that it has there, or none */
-	/* Where the current task comes from when nothing is entered. */
-	struct task *floor;
+	struct heap *heap; /* of the current task, for the quick path */
+	struct seat *seat; /* where both come from */
+	struct seat floor; /* when nothing is entered */
 	unsigned floor_depth;
 	unsigned depth;
-	struct task *entered[RECLAIM_ENTER_MAX];
-	struct heap *entered_heap[RECLAIM_ENTER_MAX], *floor_heap;
+	struct seat entered[RECLAIM_ENTER_MAX];
 	struct heap *spare_heaps; /* ready for the next task */
 	unsigned spares;
 	struct task *works_for; /* when it is in none: whose thread it is */
@@ -53,7 +60,7 @@ extern __thread struct thread thread_of_caller
 	__attribute__((tls_model("initial-exec")));
 
 /* First call in a thread: it works for the root. */
-void thread_attach(void);
+RARE void thread_attach(void);
 
 static inline struct thread *thread_self(void)
 {
@@ -79,12 +86,10 @@ void thread_forget_start(void *self);
 void thread_load_unwinder(void);
 
 /* Have the calling thread noticed when it ends.  -1 with ENOMEM. */
-int thread_watch_now(struct thread *self);
+RARE int thread_watch_now(struct thread *self);
 
-static inline int thread_watch(void)
+static inline int thread_watch(struct thread *self)
 {
-	struct thread *self = thread_self();
-
 	return self->watched ? 0 : thread_watch_now(self);
 }
 
@@ -93,8 +98,7 @@ void thread_make_key(void);
 /* Work for `task` to release it, and go back to what was before. */
 struct thread_scope {
 	const struct thread_scope *outer;
-	struct task *floor; /* before it */
-	struct heap *floor_heap;
+	struct seat floor; /* before it */
 	unsigned floor_depth;
 	int cancel;
 };
@@ -102,7 +106,19 @@ void thread_work_for(struct task *task, struct thread_scope *scope);
 void thread_work_done(const struct thread_scope *scope);
 
 /* The current task is another. */
-void thread_seat(struct thread *self);
+static inline void thread_sit(struct thread *self, struct seat *seat)
+{
+	self->seat = seat;
+	self->current = seat->task;
+	self->heap = seat->quick;
+}
+
+static inline void thread_seat(struct thread *self)
+{
+	thread_sit(self, self->depth > self->floor_depth
+				 ? &self->entered[self->depth - 1]
+				 : &self->floor);
+}
 
 /* Leave what was entered since there were `depth`, or since the floor. */
 void thread_leave_to(unsigned depth);
