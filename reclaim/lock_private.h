@@ -7,7 +7,7 @@
  * so: lock_take_real is for that, and for waiting on a condition.
  *
  * Whoever forks holds every lock, so that the child finds them free.  Order:
- * a wrapper's own, tables, heaps, that of records, places.
+ * a wrapper's own, tables, heaps, that of records, the memory block's, places.
  */
 #ifndef LOCK_PRIVATE_H
 #define LOCK_PRIVATE_H

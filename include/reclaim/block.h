@@ -12,8 +12,8 @@
  * A program that knows nothing of this gets its whole malloc from a block when
  * libreclaim-block.so is preloaded: reclaim-run(1), reclaim-erl(1).
  *
- * What is kept of a block, less than 3 % of it, lies at its beginning; nothing
- * lies between allocations.
+ * What is kept of a block lies at its beginning, less than 3 % of one of 1 MiB
+ * or more, up to 7 % of a small one; nothing lies between allocations.
  *
  * All functions may be called from any thread, none in a signal handler.
  * Source: OTP's erl_set_memory_block(3) for VxWorks.
@@ -35,7 +35,7 @@ extern "C" {
  * Have a block of `size` bytes from here on: the memory at ptr, or, where ptr
  * is NULL, memory that is obtained for it.  Memory that is given stays the
  * caller's; it is aligned to 16 bytes, was not allocated by sys_alloc, and
- * nobody else uses it until reclaim_block_end().
+ * nobody else uses it as long as it is the block: see reclaim_block_end().
  *
  *   warn_mixed_malloc     say so when sys_free or sys_realloc gets what
  *                         sys_alloc did not give (it is done all the same)
@@ -57,7 +57,9 @@ RECLAIM_API int erl_set_memory_block(size_t size, void *ptr,
  * allocated in it.  One that was given stays, and goes on serving: what was
  * allocated is still there, and may be freed; and erl_set_memory_block() with
  * the same memory takes it up again, as it is then.  With other memory it lets
- * go of the old, if nothing is allocated in there any more (else EBUSY).
+ * go of the old, if nothing is allocated in there any more (else EBUSY); only
+ * then is the old the caller's alone.  Nobody allocates or frees meanwhile, nor
+ * while a block that was obtained ends.
  * 0, or -1 with errno EINVAL where no block is in use.
  */
 RECLAIM_API int reclaim_block_end(void);
