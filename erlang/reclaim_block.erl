@@ -70,62 +70,70 @@ draw(_Path) ->
 -spec outside() -> outside().
 outside() ->
     {ok, Text} = file:read_file("/proc/self/smaps"),
+    Mappings = mappings(binary:split(Text, <<"\n">>, [global]), []),
     Zero = #{literals => 0, code => 0, stacks => 0, files => 0, other => 0},
-    Mapped = sum(binary:split(Text, <<"\n">>, [global]), area(), Zero),
-    Literals = literals(),
-    #{other := Other} = Mapped,
-    Mapped#{literals := Literals, other := max(0, Other - Literals)}.
+    sum(none, Mappings, area(), Zero).
 
-%% The emulator says itself how much of the area for them is in use.
-literals() ->
-    Instances = erlang:system_info({allocator_sizes, literal_alloc}),
-    lists:sum([
-        Size
-     || {instance, _, Sizes} <- Instances,
-        {_, Carriers} <- Sizes,
-        is_list(Carriers),
-        {carriers_size, Size, _, _} <- Carriers
-    ]).
-
-sum(Lines, Area, Sums) ->
-    sum(Lines, Area, skipped, none, Sums).
-
-%% Kind is that of the mapping whose lines these are, Guard the address where
-%% one of no access ended, if that is small: behind it a thread has its stack.
-sum([], _, _, _, Sums) ->
-    Sums;
-sum([<<"Rss:", Rest/binary>> | Lines], Area, Kind, Guard, Sums) when
-    is_map_key(Kind, Sums)
-->
+%% {From, To, Access, Name, Resident} of each, in their order.
+mappings([], Mappings) ->
+    lists:reverse(Mappings);
+mappings([<<"Rss:", Rest/binary>> | Lines], [{From, To, Access, Name, 0} | Mappings]) ->
     [Number | _] = string:lexemes(Rest, " "),
-    Bytes = binary_to_integer(Number) * 1024,
-    More = maps:update_with(Kind, fun(Sum) -> Sum + Bytes end, Sums),
-    sum(Lines, Area, Kind, Guard, More);
-sum([Line | Lines], Area, Kind, Guard, Sums) ->
-    case re:run(Line, "^([0-9a-f]+)-([0-9a-f]+) (\\S+) \\S+ \\S+ \\S+ *(.*)", [
-        {capture, all_but_first, binary}
-    ]) of
-        {match, [Begin, End, Access, Name]} ->
-            From = binary_to_integer(Begin, 16),
-            To = binary_to_integer(End, 16),
-            Next = kind(Access, Name, From, Area, Guard),
-            sum(Lines, Area, Next, guard(Access, From, To), Sums);
+    Resident = binary_to_integer(Number) * 1024,
+    mappings(Lines, [{From, To, Access, Name, Resident} | Mappings]);
+mappings([Line | Lines], Mappings) ->
+    Form = "^([0-9a-f]+)-([0-9a-f]+) (\\S+) \\S+ \\S+ \\S+ *(.*)",
+    case re:run(Line, Form, [{capture, all_but_first, binary}]) of
+        {match, [From, To, Access, Name]} ->
+            Mapping = {binary_to_integer(From, 16), binary_to_integer(To, 16), Access, Name, 0},
+            mappings(Lines, [Mapping | Mappings]);
         nomatch ->
-            sum(Lines, Area, Kind, Guard, Sums)
+            mappings(Lines, Mappings)
     end.
 
-guard(<<"---", _/binary>>, From, To) when To - From =< 65536 -> To;
-guard(_, _, _) -> none.
+sum(_, [], _, Sums) ->
+    Sums;
+sum(Before, [Mapping | Rest], Area, Sums) ->
+    After =
+        case Rest of
+            [Next | _] -> Next;
+            [] -> none
+        end,
+    Kind = kind(Before, Mapping, After, Area),
+    Resident = element(5, Mapping),
+    case Sums of
+        #{Kind := Sum} -> sum(Mapping, Rest, Area, Sums#{Kind := Sum + Resident});
+        #{} -> sum(Mapping, Rest, Area, Sums)
+    end.
 
-%% Code is mapped twice, to be written and to be run.
-kind(_, _, From, {First, Last}, _) when From >= First, From < Last -> skipped;
-kind(<<_, _, "x", _/binary>>, <<"/memfd:", _/binary>>, _, _, _) -> code;
-kind(_, <<"/memfd:", _/binary>>, _, _, _) -> skipped;
-kind(_, <<"/", _/binary>>, _, _, _) -> files;
-kind(_, <<"[stack", _/binary>>, _, _, _) -> stacks;
-kind(<<_, _, "x", _/binary>>, <<>>, _, _, _) -> code;
-kind(_, <<>>, Guard, _, Guard) -> stacks;
-kind(_, _, _, _, _) -> other.
+%% Code is mapped twice, to be written and to be run.  A thread's stack lies
+%% behind a few pages of no access; of the literals' area, which is reserved as
+%% a whole, most is not in use, and has none either.
+-define(GUARD, 65536).
+-define(RESERVED, (1 bsl 28)).
+
+kind(_, {From, _, _, _, _}, _, {First, Last}) when From >= First, From < Last ->
+    the_block;
+kind(_, {_, _, <<_, _, "x", _/binary>>, <<"/memfd:", _/binary>>, _}, _, _) ->
+    code;
+kind(_, {_, _, _, <<"/memfd:", _/binary>>, _}, _, _) ->
+    code_again;
+kind(_, {_, _, _, <<"/", _/binary>>, _}, _, _) ->
+    files;
+kind(_, {_, _, _, <<"[stack", _/binary>>, _}, _, _) ->
+    stacks;
+kind(_, {_, _, <<_, _, "x", _/binary>>, <<>>, _}, _, _) ->
+    code;
+kind({Guard, From, <<"---", _/binary>>, _, _}, {From, _, _, <<>>, _}, _, _) when
+    From - Guard =< ?GUARD
+->
+    stacks;
+kind(_, {_, To, _, <<>>, _}, {To, End, <<"---", _/binary>>, _, _}, _) when
+    End - To >= ?RESERVED
+->
+    literals;
+kind(_, _, _, _) ->
+    other.
 
 %% Print both.
 -spec show() -> ok.

@@ -126,6 +126,13 @@ static int load(ErlNifEnv *env, void **data, ERL_NIF_TERM arg)
 	return 0;
 }
 
+/* A new version of the module is served by the same functions. */
+static int upgrade(ErlNifEnv *env, void **data, void **old, ERL_NIF_TERM arg)
+{
+	(void)old;
+	return load(env, data, arg);
+}
+
 /* Walking a large block takes milliseconds: not in a scheduler's own time. */
 static ErlNifFunc functions[] = {
 	{"block", 0, block, 0},
@@ -133,4 +140,4 @@ static ErlNifFunc functions[] = {
 	{"draw", 1, draw, ERL_NIF_DIRTY_JOB_IO_BOUND},
 };
 
-ERL_NIF_INIT(reclaim_block, functions, load, NULL, NULL, NULL)
+ERL_NIF_INIT(reclaim_block, functions, load, NULL, upgrade, NULL)

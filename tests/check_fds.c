@@ -396,7 +396,7 @@ END_TEST
 #define TASKS 4
 #define STEPS 3000
 
-static reclaim_tid tasks[TASKS];
+static reclaim_tid some[TASKS];
 
 static bool is_tracked(int number)
 {
@@ -410,10 +410,10 @@ static bool is_tracked(int number)
 
 static void step(uint64_t *seed)
 {
-	reclaim_tid to = tasks[fixture_random(seed) % TASKS];
+	reclaim_tid to = some[fixture_random(seed) % TASKS];
 	int number = 100 + (int)(fixture_random(seed) % 50);
 
-	work_for(tasks[fixture_random(seed) % TASKS]);
+	work_for(some[fixture_random(seed) % TASKS]);
 	switch (fixture_random(seed) % 6) {
 	case 0:
 		close(number);
@@ -439,11 +439,11 @@ static void do_at_random(void)
 	int i;
 
 	for (i = 0; i < TASKS; i++)
-		tasks[i] = task_called("one");
+		some[i] = task_called("one");
 	for (i = 0; i < STEPS; i++)
 		step(&seed);
 	for (i = 0; i < TASKS; i++)
-		end_task(tasks[i]);
+		end_task(some[i]);
 	for (i = 100; i < 250; i++) {
 		ck_assert(!is_tracked(i));
 		ck_assert(!is_open(i));

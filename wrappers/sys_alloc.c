@@ -35,7 +35,8 @@ static struct {
 	atomic_bool recorded; /* what is in it may have records */
 } set;
 
-static int policy = -1; /* of the next; -1: as the environment says */
+/* Of the next; -1: as the environment says. */
+static atomic_int policy = -1;
 
 static struct block *current(void)
 {
@@ -50,9 +51,7 @@ int reclaim_block_policy(const char *name)
 		errno = EINVAL;
 		return -1;
 	}
-	lock_take(&setting);
 	policy = wanted;
-	lock_drop(&setting);
 	return 0;
 }
 
@@ -111,17 +110,18 @@ static void *obtain(size_t size)
 }
 
 /* The one before is empty, and goes. */
-static void replace(struct block *before, void *area, size_t size, bool zeroed)
+static void replace(struct block *before, void *area, size_t size,
+		    enum block_policy by, bool zeroed)
 {
 	if (before)
 		block_end(before);
-	atomic_store(&sys_block,
-		     block_begin(area, size, wanted_policy(), zeroed));
+	atomic_store(&sys_block, block_begin(area, size, by, zeroed));
 	set.recorded = false;
 }
 
 /* Why not, in words, and the error; or NULL, and it is done. */
-static const char *set_block(size_t size, void *ptr, int *error)
+static const char *set_block(size_t size, void *ptr, enum block_policy by,
+			     int *error)
 {
 	struct block *before = current();
 	void *area = ptr;
@@ -138,7 +138,7 @@ static const char *set_block(size_t size, void *ptr, int *error)
 		*error = ENOMEM;
 		return "there is not so much memory";
 	}
-	replace(before, area, size, !ptr);
+	replace(before, area, size, by, !ptr);
 	return NULL;
 }
 
@@ -146,12 +146,14 @@ int erl_set_memory_block(size_t size, void *ptr, int warn_mixed_malloc,
 			 int realloc_always_moves, int use_reclaim, ...)
 {
 	const char *why = flaw(size, ptr);
+	enum block_policy by;
 	int error = EINVAL;
 
 	if (why)
 		return refuse(error, why);
+	by = wanted_policy(); /* which may speak */
 	lock_take(&setting);
-	why = set_block(size, ptr, &error);
+	why = set_block(size, ptr, by, &error);
 	if (!why) {
 		set.running = true;
 		set.obtained = !ptr;
@@ -234,8 +236,8 @@ static void warn_if_mixed(const void *ptr, const char *did)
 {
 	if (current() && set.warn_mixed_malloc)
 		reclaim_say(RECLAIM_WARNING,
-			    "%s of %p, which sys_alloc did not give: malloc "
-			    "and sys_alloc are mixed",
+			    "%s of %p, which is not in the block: malloc and "
+			    "sys_alloc are mixed",
 			    did, ptr);
 }
 
@@ -309,16 +311,26 @@ void sys_free(void *ptr)
 
 /* ---- looking at it ---- */
 
+/* EINVAL: there is no block, or nowhere to put them. */
+static int look(struct block_figures *figures, const void *to)
+{
+	struct block *block = current();
+
+	if (!block || !to) {
+		errno = EINVAL;
+		return -1;
+	}
+	block_figures(block, figures);
+	return 0;
+}
+
 int reclaim_block_info(struct reclaim_block_info *info)
 {
 	struct block *block = current();
 	struct block_figures figures;
 
-	if (!block || !info) {
-		errno = EINVAL;
+	if (look(&figures, info) < 0)
 		return -1;
-	}
-	block_figures(block, &figures);
 	*info = (struct reclaim_block_info){
 		.area = block->area,
 		.total = figures.total,
@@ -336,20 +348,16 @@ int reclaim_block_info(struct reclaim_block_info *info)
 
 int erl_mem_info_get(MEM_PART_STATS *stats)
 {
-	struct reclaim_block_info info;
+	struct block_figures figures;
 
-	if (!stats) {
-		errno = EINVAL;
-		return -1;
-	}
-	if (reclaim_block_info(&info) < 0)
+	if (look(&figures, stats) < 0)
 		return -1;
 	*stats = (MEM_PART_STATS){
-		.numBytesFree = info.free,
-		.numBlocksFree = info.holes,
-		.maxBlockSizeFree = info.longest,
-		.numBytesAlloc = info.allocated,
-		.numBlocksAlloc = info.blocks,
+		.numBytesFree = figures.free,
+		.numBlocksFree = figures.holes,
+		.maxBlockSizeFree = figures.longest,
+		.numBytesAlloc = figures.allocated,
+		.numBlocksAlloc = figures.blocks,
 	};
 	return 0;
 }
@@ -431,7 +439,9 @@ int erl_memory_show()
 	char row[3 * 72 + 1];
 
 	if (!picture) {
-		puts("No memory block is set: sys_alloc is save_malloc.");
+		puts(current() ? "There is no memory to look at the block."
+			       : "No memory block is set: sys_alloc is "
+				 "save_malloc.");
 		return 0;
 	}
 	print_settings(picture);

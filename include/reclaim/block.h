@@ -38,7 +38,7 @@ extern "C" {
  * nobody else uses it as long as it is the block: see reclaim_block_end().
  *
  *   warn_mixed_malloc     say so when sys_free or sys_realloc gets what
- *                         sys_alloc did not give (it is done all the same)
+ *                         is not in the block (it is done all the same)
  *   realloc_always_moves  sys_realloc never resizes a block where it is
  *   use_reclaim           what a task allocates with sys_alloc goes with it
  *
