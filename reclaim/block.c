@@ -283,7 +283,8 @@ static void lay_out(struct block *block, size_t pages)
 			       block->policy == BLOCK_BF, at);
 	at += index_bytes(pages + 1, block->policy);
 	pages_begin(&block->pages, pages, at);
-	at = align_up(at + pages_bytes(pages));
+	/* Valgrind closes a granule before the first allocation, too. */
+	at = align_up(at + pages_bytes(pages) + GRANULE);
 	block->base = at - FIRST_GRANULE * GRANULE;
 }
 
@@ -359,28 +360,31 @@ static size_t alloc_granules(struct block *block, size_t granules, size_t align)
 	return from;
 }
 
+/* Valgrind closes what is on either side: the guard that is before it, too. */
+static void tell_allocated(struct block *block, char *ptr, size_t size)
+{
+	note_asked(block, ptr, size);
+	tools_pool_allocated(block, ptr, size);
+}
+
 static void *alloc(struct block *block, size_t size, size_t align,
 		   size_t *untouched)
 {
 	size_t at = SIZE_MAX;
-	char *ptr;
 
 	if (size <= block->area_size && align <= block->area_size) {
 		lock_take(&block->lock);
 		*untouched = block->untouched;
 		at = alloc_granules(block, granules_for(block, size), align);
+		if (block->guard && at != SIZE_MAX)
+			tell_allocated(block, memory_at(block, at), size);
 		lock_drop(&block->lock);
 	}
 	if (at == SIZE_MAX) {
 		errno = ENOMEM;
 		return NULL;
 	}
-	ptr = memory_at(block, at);
-	if (block->guard) {
-		note_asked(block, ptr, size);
-		tools_pool_allocated(block, ptr, size);
-	}
-	return ptr;
+	return memory_at(block, at);
 }
 
 void *block_alloc(struct block *block, size_t size, size_t align)
@@ -403,6 +407,8 @@ void *block_calloc(struct block *block, size_t size)
 		dirty = (size_t)(clean - ptr);
 		memset(ptr, 0, size < dirty ? size : dirty);
 	}
+	if (block->guard)
+		tools_area_open(ptr, size);
 	return ptr;
 }
 
@@ -453,8 +459,14 @@ enum block_found block_free(struct block *block, void *ptr)
 
 size_t block_size(const struct block *block, const void *ptr)
 {
-	if (block->guard)
-		return read_asked(block, ptr);
+	size_t asked;
+
+	if (block->guard) {
+		lock_take((struct lock *)&block->lock);
+		asked = read_asked(block, ptr);
+		lock_drop((struct lock *)&block->lock);
+		return asked;
+	}
 	return length_at(&block->pages, granule_of(block, ptr)) * GRANULE;
 }
 

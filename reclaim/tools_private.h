@@ -19,6 +19,7 @@
 #define VALGRIND_MAKE_MEM_DEFINED(ptr, size)		   0
 #define VALGRIND_MAKE_MEM_UNDEFINED(ptr, size)		   ((void)0)
 #define VALGRIND_MAKE_MEM_NOACCESS(ptr, size)		   ((void)0)
+#define VALGRIND_MAKE_MEM_UNDEFINED(ptr, size)		   ((void)0)
 #define VALGRIND_MALLOCLIKE_BLOCK(ptr, size, zone, zeroed) ((void)0)
 #define VALGRIND_FREELIKE_BLOCK(ptr, zone)		   ((void)0)
 #define VALGRIND_CREATE_MEMPOOL(pool, zone, zeroed)	   ((void)0)
@@ -112,16 +113,19 @@ static inline void tools_freed(void *ptr, size_t size)
 
 /* ---- of a block: Valgrind's pools, whose allocations lie in an area ---- */
 
+/* Bytes on either side by which Valgrind knows whose end was overrun. */
+#define POOL_MARGIN 16
+
 static inline void tools_pool_begin(void *pool, void *area, size_t size)
 {
-	VALGRIND_CREATE_MEMPOOL(pool, 0, 0);
+	VALGRIND_CREATE_MEMPOOL(pool, POOL_MARGIN, 0);
 	tools_area_close(area, size);
 }
 
 static inline void tools_pool_end(void *pool, void *area, size_t size)
 {
 	VALGRIND_DESTROY_MEMPOOL(pool);
-	tools_area_open(area, size);
+	tools_area_open((char *)area - POOL_MARGIN, size + POOL_MARGIN);
 }
 
 static inline void tools_pool_allocated(void *pool, void *ptr, size_t size)

@@ -43,6 +43,16 @@ compile() { # OUTPUT FLAG...
 		"$srcdir/tests/tools_victim.c" "$library" -pthread
 }
 
+# What it asks of a block is not public.
+compile_for_block() { # OUTPUT FLAG...
+	output=$1
+	shift
+	# shellcheck disable=SC2086 # a compiler may have options
+	$cc -g -O1 -Wall -Wextra -Werror -I"$srcdir" -I"$builddir" "$@" \
+		-o "$output" "$srcdir/tests/tools_block_victim.c" \
+		"$library" -pthread
+}
+
 # ---- how the tools are asked ----
 
 under_valgrind() { # PROGRAM ARGUMENT...
@@ -77,6 +87,20 @@ told() { # WORDS COMMAND...
 	fi
 }
 
+# The same, and then by whom what it is about was allocated.
+told_whose() { # WORDS FUNCTION COMMAND...
+	words=$1
+	function=$2
+	shift 2
+	told "$words" "$@" || return 1
+	if ! sed -En "/$words/,/^==[0-9]+== *\$/p" said |
+		grep -q -- "$function"; then
+		cat said
+		echo "wanted there: $function"
+		return 1
+	fi
+}
+
 # A heap's blocks of every sort, and libc's.
 each() { # TOOL PROGRAM MISTAKE WORDS
 	for sort in first run large "limit run"; do
@@ -94,6 +118,24 @@ run_one() { # TOOL PROGRAM MISTAKE WORDS SETTING SORT
 	else
 		# shellcheck disable=SC2086 # two words
 		check "$title" told "$4" with "$5" "$1" "$2" $6 "$3"
+	fi
+}
+
+# A block in areas of every sort.
+each_area() { # TOOL PROGRAM MISTAKE WORDS [FUNCTION]
+	for sort in malloc system own; do
+		in_area "$sort" "$@"
+	done
+}
+
+in_area() { # SORT TOOL PROGRAM MISTAKE WORDS [FUNCTION]
+	title="${2#under_}, block, $1: $4"
+	if [ "$5" = silent ]; then
+		check "$title" silent "$2" "$3" "$1" "$4"
+	elif [ $# -eq 5 ]; then
+		check "$title" told "$5" "$2" "$3" "$1" "$4"
+	else
+		check "$title, whose" told_whose "$5" "$6" "$2" "$3" "$1" "$4"
 	fi
 }
 
@@ -133,6 +175,37 @@ else
 	each under_valgrind ./victim write-ended "Invalid write of size 1"
 	each under_valgrind ./victim use-undefined "depends on uninitialised"
 	each under_valgrind ./victim use-undefined-again "depends on uninitialised"
+
+	check "a program with a block compiles for Valgrind" \
+		compile_for_block block-victim
+	for_block() { # MISTAKE WORDS [FUNCTION]
+		each_area under_valgrind ./block-victim "$@"
+	}
+	for_block nothing silent
+	for_block overrun "Invalid write of size 1"
+	for_block overrun " 0 bytes after a block of size 96 " allocate_it
+	for_block overread " 8 bytes after a block of size 96 " allocate_it
+	for_block underrun " 15 bytes after a block of size 96 " allocate_before
+	for_block write-kept " 15 bytes after a block of size 96 " allocate_it
+	for_block read-shrunk " 0 bytes after a block of size 88 " allocate_it
+	for_block overrun-grown " 0 bytes after a block of size 106 " allocate_it
+	for_block read-freed "Invalid read of size 1"
+	for_block write-freed "Invalid write of size 1"
+	for_block read-merged "Invalid read of size 1"
+	for_block read-hole "Invalid read of size 1"
+	for_block use-undefined "depends on uninitialised"
+	for_block use-undefined-again "depends on uninitialised"
+	for_block use-undefined-grown "depends on uninitialised"
+	# Of malloc's area it names the area: that is live.
+	for sort in system own; do
+		in_area $sort under_valgrind ./block-victim read-freed \
+			" 48 bytes inside a block of size 96 free'd" allocate_it
+	done
+	# Another's memory is not closed when the block ends.
+	in_area malloc under_valgrind ./block-victim read-ended \
+		"Invalid read of size 1"
+	in_area malloc under_valgrind ./block-victim write-ended \
+		"Invalid write of size 1"
 fi
 
 # ---- the address sanitizer ----
@@ -158,5 +231,24 @@ else
 	each under_asan ./victim-asan read-shrunk "$over"
 	each under_asan ./victim-asan read-ended "$gone"
 	each under_asan ./victim-asan write-ended "$gone"
+
+	check "a program with a block compiles for the sanitizer" \
+		compile_for_block block-victim-asan $flags
+	for_block() { # MISTAKE WORDS
+		each_area under_asan ./block-victim-asan "$@"
+	}
+	for_block nothing silent
+	for_block overrun "$over"
+	for_block overread "$over"
+	for_block underrun "$over"
+	for_block write-kept "$over"
+	for_block read-shrunk "$over"
+	for_block overrun-grown "$over"
+	for_block read-freed "$gone"
+	for_block write-freed "$gone"
+	for_block read-merged "$gone"
+	for_block read-hole "$gone"
+	in_area malloc under_asan ./block-victim-asan read-ended "$gone"
+	in_area malloc under_asan ./block-victim-asan write-ended "$gone"
 fi
 exit "$status"
