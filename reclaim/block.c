@@ -34,127 +34,92 @@ const char *block_policy_name(enum block_policy policy)
 	return policy_names[policy];
 }
 
-/* ---- the index ---- */
-
-static uint16_t told(size_t length)
-{
-	return length < FIT_MOST ? (uint16_t)length : FIT_MOST;
-}
-
-static void set_if_long(struct first_fit *fit, const struct hole *hole,
-			size_t length)
-{
-	if (__builtin_expect(hole->length >= FIT_MOST, 0))
-		first_fit_set_mib(fit, hole->at / (1024 * PAGE_GRANULES),
-				  length);
-}
-
-/* If it was the longest of its page, another is. */
-static void forget_by_address(struct block *block, const struct hole *hole)
-{
-	struct first_fit *fit = &block->fit.first;
-	size_t page = hole->at / PAGE_GRANULES;
-
-	if (first_fit_get(fit, page) == told(hole->length))
-		first_fit_set(fit, page,
-			      told(pages_longest(&block->pages, page)));
-	set_if_long(fit, hole, 0);
-}
-
-static void note_by_address(struct block *block, const struct hole *hole)
-{
-	struct first_fit *fit = &block->fit.first;
-	size_t page = hole->at / PAGE_GRANULES;
-
-	if (first_fit_get(fit, page) < told(hole->length))
-		first_fit_set(fit, page, told(hole->length));
-	set_if_long(fit, hole, hole->length);
-}
-
-/* A hole has gone from the pages already. */
-static void forget(struct block *block, const struct hole *hole)
-{
-	block->holes--;
-	if (block->policy == BLOCK_AOFF)
-		forget_by_address(block, hole);
-	else
-		best_fit_remove(&block->fit.best, &block->pages, hole);
-}
-
-/* It has come. */
-static void note(struct block *block, const struct hole *hole)
-{
-	block->holes++;
-	if (block->policy == BLOCK_AOFF)
-		note_by_address(block, hole);
-	else
-		best_fit_add(&block->fit.best, hole);
-}
-
-/* In a page there is one that is long enough. */
-static size_t first_enough(const struct pages *pages, size_t page,
-			   size_t granules)
-{
-	uint64_t holes = bits_load(&pages->page[page].holes);
-	size_t at;
-
-	for (;; holes &= holes - 1) {
-		at = page * PAGE_GRANULES + bits_first(holes);
-		if (length_at(pages, at) >= granules)
-			return at;
-	}
-}
-
-static size_t find_hole(const struct block *block, size_t granules)
-{
-	size_t page;
-
-	if (block->policy != BLOCK_AOFF)
-		return best_fit_find(&block->fit.best, &block->pages, granules);
-	page = first_fit_find(&block->fit.first, granules);
-	return page == SIZE_MAX ? page
-				: first_enough(&block->pages, page, granules);
-}
-
 /* ---- allocating and freeing, in granules ---- */
 
-/* A hole begins later, if there is anything left of it. */
-static void shorten(struct block *block, const struct hole *hole, size_t from)
+/*
+ * Whoever gets memory writes to its beginning, which is often not in the cache:
+ * it is fetched while the rest is done.
+ */
+static void fetch(const struct block *block, size_t at)
 {
-	struct hole rest = {from, hole->at + hole->length - from};
-	struct pages *pages = &block->pages;
+	__builtin_prefetch(block->base + at * GRANULE, 1);
+}
 
-	no_hole_at(pages, hole->at, true);
-	start_at(pages, from, true);
-	hole_at(pages, from, rest.length > 0);
-	forget(block, hole);
-	if (rest.length)
-		note(block, &rest);
-	if (from > block->untouched)
-		block->untouched = from;
+/* Where the policy's hole was for so many, or SIZE_MAX. */
+static size_t use_by_address(struct block *block, size_t granules)
+{
+	struct first_fit *fit = &block->fit.first;
+	struct first_found found =
+		first_fit_choose(fit, &block->pages, granules);
+	struct hole rest;
+
+	if (!found.hole.length)
+		return SIZE_MAX;
+	fetch(block, found.hole.at);
+	rest = pages_shorten(&block->pages, &found.hole,
+			     found.hole.at + granules);
+	block->holes -= !rest.length;
+	first_fit_use(fit, &found, &rest);
+	return found.hole.at;
+}
+
+static size_t use_by_length(struct block *block, size_t granules)
+{
+	struct best_fit *fit = &block->fit.best;
+	struct best_found found = best_fit_choose(fit, &block->pages, granules);
+	struct hole rest;
+
+	if (!found.hole.length)
+		return SIZE_MAX;
+	fetch(block, found.hole.at);
+	rest = pages_shorten(&block->pages, &found.hole,
+			     found.hole.at + granules);
+	block->holes -= !rest.length;
+	best_fit_use(fit, &found, &rest);
+	return found.hole.at;
+}
+
+static size_t use(struct block *block, size_t granules)
+{
+	size_t at = block->policy == BLOCK_AOFF
+			    ? use_by_address(block, granules)
+			    : use_by_length(block, granules);
+
+	if (at != SIZE_MAX && at + granules > block->untouched)
+		block->untouched = at + granules;
+	return at;
 }
 
 /* What begins at `at` and ends at `end` is a hole, with those beside it. */
 static void leave(struct block *block, size_t at, size_t end)
 {
-	struct pages *pages = &block->pages;
-	size_t before = previous_start(pages, at);
-	bool from_before = is_hole(pages, before), on = is_hole(pages, end);
-	struct hole previous = {before, at - before}, next = {.at = end}, all;
+	struct joined joined = pages_join(&block->pages, at, end);
 
-	if (on)
-		next.length = length_at(pages, end);
-	all.at = from_before ? before : at;
-	all.length = end + next.length - all.at;
-	no_start_at(pages, at, from_before);
-	hole_at(pages, all.at, true);
-	no_start_at(pages, end, on);
-	no_hole_at(pages, end, on);
-	if (from_before)
-		forget(block, &previous);
-	if (on)
-		forget(block, &next);
-	note(block, &all);
+	block->holes +=
+		1 - (joined.before.length > 0) - (joined.behind.length > 0);
+	if (block->policy == BLOCK_AOFF)
+		first_fit_join(&block->fit.first, &block->pages, &joined);
+	else
+		best_fit_join(&block->fit.best, &block->pages, &joined);
+}
+
+/* A hole that was not chosen by the policy begins later. */
+static void shorten(struct block *block, const struct hole *hole, size_t from)
+{
+	struct hole rest = pages_shorten(&block->pages, hole, from);
+
+	block->holes -= !rest.length;
+	if (block->policy == BLOCK_AOFF) {
+		first_fit_remove(&block->fit.first, &block->pages, hole);
+		if (rest.length)
+			first_fit_add(&block->fit.first, &rest);
+	} else {
+		best_fit_remove(&block->fit.best, &block->pages, hole);
+		if (rest.length)
+			best_fit_add(&block->fit.best, &rest);
+	}
+	if (from > block->untouched)
+		block->untouched = from;
 }
 
 /* Of an allocation so much from its beginning is still needed. */
@@ -240,8 +205,8 @@ static void note_asked(const struct block *block, const void *ptr, size_t asked)
 static size_t index_bytes(size_t pages, enum block_policy policy)
 {
 	if (policy == BLOCK_AOFF)
-		return first_fit_bytes(pages);
-	return best_fit_bytes(pages, policy == BLOCK_BF);
+		return first_fit_bytes(pages + 1);
+	return best_fit_bytes(pages);
 }
 
 static size_t bytes_kept(size_t pages, enum block_policy policy)
@@ -277,7 +242,7 @@ static void lay_out(struct block *block, size_t pages)
 	char *at = align_up((char *)(block + 1));
 
 	if (block->policy == BLOCK_AOFF)
-		first_fit_begin(&block->fit.first, pages + 1, at);
+		first_fit_begin(&block->fit.first, pages + 2, at);
 	else
 		best_fit_begin(&block->fit.best, pages + 1,
 			       block->policy == BLOCK_BF, at);
@@ -312,7 +277,11 @@ struct block *block_begin(void *area, size_t size, enum block_policy policy,
 	all.length = block->pages.end - all.at;
 	start_at(&block->pages, all.at, true);
 	hole_at(&block->pages, all.at, true);
-	note(block, &all);
+	if (policy == BLOCK_AOFF)
+		first_fit_add(&block->fit.first, &all);
+	else
+		best_fit_add(&block->fit.best, &all);
+	block->holes = 1;
 	block->untouched = all.at;
 	if (tools_listen()) {
 		block->guard = GRANULE;
@@ -342,13 +311,10 @@ static size_t beyond(const struct block *block, size_t at, size_t align)
 static size_t alloc_granules(struct block *block, size_t granules, size_t align)
 {
 	size_t room = granules + (align > GRANULE ? align / GRANULE - 1 : 0);
-	size_t at = find_hole(block, room), from;
-	struct hole hole = {.at = at};
+	size_t at = use(block, room), from;
 
 	if (at == SIZE_MAX)
 		return at;
-	hole.length = length_at(&block->pages, at);
-	shorten(block, &hole, at + room);
 	block->blocks++;
 	count(block, granules);
 	if (room == granules)

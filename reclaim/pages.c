@@ -3,8 +3,12 @@
 
 #include "reclaim/pages_private.h"
 
-/* The two around those that are served, and one that is only looked at. */
-#define MORE_PAGES 3
+/*
+ * The two around those that are served; and those that are only looked at, by
+ * next_start and by best fit, which reads a region to its end and as much again
+ * behind it, and one more.
+ */
+#define MORE_PAGES (2 + 3 + 4 + 1)
 
 size_t pages_bytes(size_t served)
 {
@@ -40,32 +44,20 @@ size_t pages_far_previous(const struct pages *pages, size_t at)
 	       bits_last(bits_load(&pages->page[page].starts));
 }
 
-size_t pages_longest(const struct pages *pages, size_t page)
+struct joined pages_join_far(struct pages *pages, size_t at, size_t end)
 {
-	uint64_t holes = bits_load(&pages->page[page].holes);
-	size_t longest = 0, length;
+	size_t before = previous_start(pages, at);
+	bool from_before = is_hole(pages, before), on = is_hole(pages, end);
+	size_t last = on ? next_start(pages, end) : end;
+	size_t first = from_before ? before : at;
 
-	for (; holes; holes &= holes - 1) {
-		length = length_at(pages,
-				   page * PAGE_GRANULES + bits_first(holes));
-		longest = length > longest ? length : longest;
-	}
-	return longest;
-}
-
-size_t pages_find(const struct pages *pages, size_t page, size_t count,
-		  size_t length)
-{
-	size_t last = pages->end / PAGE_GRANULES, at;
-	uint64_t holes;
-
-	for (; count > 0 && page < last; count--, page++) {
-		holes = bits_load(&pages->page[page].holes);
-		for (; holes; holes &= holes - 1) {
-			at = page * PAGE_GRANULES + bits_first(holes);
-			if (length_at(pages, at) == length)
-				return at;
-		}
-	}
-	return SIZE_MAX;
+	no_start_at(pages, at, from_before);
+	hole_at(pages, first, true);
+	no_start_at(pages, end, on);
+	no_hole_at(pages, end, on);
+	return (struct joined){
+		.before = {first, at - first},
+		.behind = {end, last - end},
+		.all = {first, last - first},
+	};
 }
