@@ -421,6 +421,11 @@ void bench_pin(unsigned i)
 	pthread_setaffinity_np(pthread_self(), sizeof(one), &one);
 }
 
+void bench_unpin(void)
+{
+	pthread_setaffinity_np(pthread_self(), sizeof(given), &given);
+}
+
 /*
  * jemalloc wants 2.6 KiB of what threads have statically, more than the
  * dynamic loader keeps for libraries that come late, unless it is told to

@@ -78,6 +78,8 @@ void bench_die(const char *format, ...)
 
 /* Work only on the i-th of the processors that this process was given. */
 void bench_pin(unsigned i);
+/* On all of them. */
+void bench_unpin(void);
 
 void batch_start(struct batch *batch);
 void batch_stop(struct batch *batch, uint64_t ops);

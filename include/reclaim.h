@@ -40,6 +40,7 @@
 
 #include <stdarg.h>
 
+#include <reclaim/block.h>
 #include <reclaim/task.h>
 
 #ifdef __cplusplus

@@ -456,11 +456,11 @@ bool block_resize(struct block *block, void *ptr, size_t size)
 		fits = grow(block, at, end, granules);
 	if (fits)
 		count(block, granules - (end - at));
-	lock_drop(&block->lock);
 	if (fits && block->guard) {
 		note_asked(block, ptr, size);
 		tools_pool_resized(block, ptr, asked, size);
 	}
+	lock_drop(&block->lock);
 	return fits;
 }
 
@@ -503,7 +503,12 @@ void block_each(struct block *block,
 	lock_drop(&block->lock);
 }
 
-/* ---- fork ---- */
+/* ---- fork and signals ---- */
+
+bool block_try_lock(struct block *block)
+{
+	return lock_try(&block->lock);
+}
 
 void block_lock(struct block *block)
 {

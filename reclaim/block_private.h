@@ -109,7 +109,8 @@ void block_each(struct block *block,
 		void (*fn)(char *at, size_t bytes, bool hole, void *arg),
 		void *arg);
 
-/* Around fork. */
+/* Around fork; and in a signal handler, whether nobody has it. */
+bool block_try_lock(struct block *block);
 void block_lock(struct block *block);
 void block_unlock(struct block *block);
 

@@ -17,16 +17,9 @@
 #include "reclaim/task_private.h"
 #include "reclaim/thread_private.h"
 
-struct descriptors descriptors = {.holders.item = sizeof(struct entry *)};
-
-static bool verify;
-
-__attribute__((constructor)) static void read_environment(void)
-{
-	const char *value = getenv("RECLAIM_FDS");
-
-	verify = value && strcmp(value, "verify") == 0;
-}
+struct descriptors descriptors = {
+	.records.item = sizeof(struct descriptor),
+};
 
 /* ---- what was noticed, to be told later ---- */
 
@@ -68,64 +61,123 @@ void fds_tell_news(void)
 		report_misuse(&copy);
 }
 
-/* ---- the table ---- */
+/* ---- records ---- */
+
+#define TO_SPARE 64 /* for the first descriptors of a program */
+
+static uint64_t wanted(void)
+{
+	return 2 * (uint64_t)descriptors.seen + TO_SPARE;
+}
+
+static void see_whether_quick(void)
+{
+	descriptors.quick = descriptors.records.limit >= wanted() &&
+			    !descriptors.verify && !place_kept;
+}
+
+__attribute__((constructor)) static void read_environment(void)
+{
+	const char *value = getenv("RECLAIM_FDS");
+
+	descriptors.verify = value && strcmp(value, "verify") == 0;
+	see_whether_quick(); /* others may have begun sooner */
+}
+
+int fds_make_room(void)
+{
+	if (descriptors.records.limit >= wanted())
+		return 0;
+	if (table_cover(&descriptors.records, (uint32_t)wanted()) < 0)
+		return -1;
+	see_whether_quick();
+	return 0;
+}
+
+struct descriptor *fds_cover(int fd)
+{
+	if ((uint32_t)fd >= descriptors.records.limit &&
+	    table_cover(&descriptors.records, (uint32_t)fd) < 0)
+		return NULL;
+	if ((uint32_t)fd >= descriptors.seen) {
+		descriptors.seen = (uint32_t)fd + 1;
+		see_whether_quick();
+	}
+	return fds_at(fd);
+}
+
+/* ---- holding ---- */
 
 static void remember_identity(struct entry *entry)
 {
 	struct stat st;
 
-	if (fstat(entry->fd, &st) == 0) {
+	if (descriptors.verify && fstat(entry->fd, &st) == 0) {
 		entry->dev = st.st_dev;
 		entry->ino = st.st_ino;
 	}
 }
 
-void fds_lose(struct entry *entry)
+void fds_hold_noted(struct descriptor *descriptor, int fd, struct task *task,
+		    void *place)
 {
-	fds_clear(entry);
-	entry->fd = -1;
-	if (entry->kind == &fd_kind.kind)
-		ledger_remove(entry);
+	fds_hold(descriptor, fd, task);
+	descriptor->own.place = place;
+	remember_identity(&descriptor->own);
 }
 
 void fds_set(int fd, struct entry *entry)
 {
-	struct entry *stale = fds_find(fd);
+	struct descriptor *descriptor = fds_at(fd);
 
-	if (stale) {
-		notice(stale);
-		fds_lose(stale);
-	}
-	if ((uint32_t)fd > descriptors.highest)
-		descriptors.highest = (uint32_t)fd;
+	if (descriptor->holder)
+		fds_lose_stale(descriptor->holder);
+	descriptor->holder = entry;
 	entry->fd = fd;
-	*(struct entry **)table_at(&descriptors.holders, (uint32_t)fd) = entry;
-	if (verify)
-		remember_identity(entry);
+	remember_identity(entry);
 }
 
-void fds_clear(struct entry *entry)
+void fds_lose(struct entry *entry)
 {
-	if (entry->fd >= 0)
-		*(struct entry **)table_at(&descriptors.holders,
-					   (uint32_t)entry->fd) = NULL;
+	if (fd_is_plain(entry)) {
+		fds_drop((struct descriptor *)entry);
+	} else if (entry->fd >= 0) {
+		fds_at(entry->fd)->holder = NULL;
+		entry->fd = -1;
+	}
 }
 
-/* Whether the fd is still what was acquired, as far as one may ask. */
-static bool is_same(const struct entry *held)
+void fds_lose_stale(struct entry *entry)
+{
+	notice(entry);
+	fds_lose(entry);
+}
+
+/* ---- closing ---- */
+
+/* As far as one may ask. */
+static bool is_same(const struct entry *entry)
 {
 	struct stat st;
 
-	if (!verify)
+	if (!descriptors.verify)
 		return true;
-	return fstat(held->fd, &st) == 0 && st.st_dev == held->dev &&
-	       st.st_ino == held->ino;
+	return fstat(entry->fd, &st) == 0 && st.st_dev == entry->dev &&
+	       st.st_ino == entry->ino;
+}
+
+bool fds_is_same(const struct entry *entry)
+{
+	if (is_same(entry))
+		return true;
+	notice(entry);
+	return false;
 }
 
 bool fds_may_close(const struct entry *held)
 {
 	if (held->fd < 0)
-		return false;
+		return held->fd == FD_UNRECORDED;
 	if (is_same(held))
 		return true;
 	lock_take(&tables);
@@ -133,6 +185,20 @@ bool fds_may_close(const struct entry *held)
 	lock_drop(&tables);
 	fds_tell();
 	return false;
+}
+
+void fds_close_newest(const struct ledger *ledger, uint64_t at)
+{
+	struct entry *newest;
+	int fd;
+
+	while (__libc_single_threaded && descriptors.quick &&
+	       (newest = ledger->newest) && newest->at > at &&
+	       fd_is_plain(newest)) {
+		fd = newest->fd;
+		fds_drop((struct descriptor *)newest);
+		close(fd);
+	}
 }
 
 /* ---- the kind ---- */

@@ -8,6 +8,7 @@
 
 #include "reclaim/memory_private.h"
 #include "reclaim/report_private.h"
+#include "reclaim/sys_private.h"
 #include "reclaim/tail_private.h"
 #include "reclaim/task_private.h"
 
@@ -100,9 +101,14 @@ bool hold_may_be_libcs(void *ptr, const char *did, void *place)
 {
 	struct pointer block = {.state = POINTER_NOT_ONE, .ptr = ptr};
 
-	if (record_has(ptr) || !is_foreign(ptr))
+	if (record_has(ptr))
 		return true;
-	hold_refuse(&block, did, place);
+	if (sys_has(ptr))
+		tell(RECLAIM_WRONG_FAMILY, did, &block, place);
+	else if (is_foreign(ptr))
+		hold_refuse(&block, did, place);
+	else
+		return true;
 	return false;
 }
 

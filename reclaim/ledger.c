@@ -15,19 +15,39 @@
 
 struct lock tables = LOCK_INIT;
 
-static struct slots entries = {.table.item = sizeof(struct entry)};
+/* ---- found by token ---- */
+
+static struct slots entries = {.table.item = sizeof(struct numbered)};
+
+static struct numbered *numbered(const struct entry *entry)
+{
+	return (struct numbered *)((char *)entry -
+				   offsetof(struct numbered, entry));
+}
+
+reclaim_token ledger_token(const struct entry *entry)
+{
+	return slot_id(&numbered(entry)->slot);
+}
+
+struct entry *ledger_find_token(reclaim_token token)
+{
+	struct numbered *found = slots_find(&entries, token);
+
+	return found ? &found->entry : NULL;
+}
 
 /* ---- found by kind and id ---- */
 
 #define KEY_LENGTH (offsetof(struct entry, u) - offsetof(struct entry, kind))
 
-static struct entry *by_id;
+static struct numbered *by_id;
 
 static int reserve_by_id(void)
 {
-	static struct entry first;
+	static struct numbered first;
 
-	if (HASH_RESERVE(by_id, &first, kind, KEY_LENGTH))
+	if (HASH_RESERVE(by_id, &first, entry.kind, KEY_LENGTH))
 		return 0;
 	errno = ENOMEM;
 	return -1;
@@ -45,14 +65,17 @@ struct entry *ledger_find(const struct reclaim_kind *kind, const void *id)
 		const void *id;
 	} key = {kind, id};
 	struct task *self = task_self();
-	struct entry *best;
+	struct numbered *first;
 	struct UT_hash_handle *hh;
+	struct entry *best;
 
-	HASH_FIND(hh, by_id, &key, KEY_LENGTH, best);
-	if (!best)
+	HASH_FIND(hh, by_id, &key, KEY_LENGTH, first);
+	if (!first)
 		return NULL;
-	for (hh = best->hh.hh_next; hh; hh = hh->hh_next) {
-		struct entry *e = ELMT_FROM_HH(by_id->hh.tbl, hh);
+	best = &first->entry;
+	for (hh = first->hh.hh_next; hh; hh = hh->hh_next) {
+		struct numbered *other = ELMT_FROM_HH(by_id->hh.tbl, hh);
+		struct entry *e = &other->entry;
 
 		if (e->kind == kind && e->id == id &&
 		    kinship(self, e->task) > kinship(self, best->task))
@@ -61,29 +84,31 @@ struct entry *ledger_find(const struct reclaim_kind *kind, const void *id)
 	return best;
 }
 
+static void add_by_id(struct entry *entry)
+{
+	struct numbered *added = numbered(entry);
+
+	HASH_COMMIT(by_id, entry.kind, KEY_LENGTH, added);
+}
+
+static void take_by_id(struct entry *entry)
+{
+	struct numbered *taken = numbered(entry);
+
+	HASH_DEL(by_id, taken);
+}
+
 /* ---- the list ---- */
 
 static void link_newest(struct entry *entry, struct task *task)
 {
-	struct ledger *ledger = &task->ledger;
-
 	entry->task = task;
-	entry->at = ++ledger->clock;
-	entry->newer = NULL;
-	entry->older = ledger->newest;
-	if (entry->older)
-		entry->older->newer = entry;
-	ledger->newest = entry;
+	ledger_link_newest(&task->ledger, entry);
 }
 
 static void unlink_entry(struct entry *entry)
 {
-	if (entry->older)
-		entry->older->newer = entry->newer;
-	if (entry->newer)
-		entry->newer->older = entry->older;
-	else
-		entry->task->ledger.newest = entry->older;
+	ledger_unlink(&entry->task->ledger, entry);
 }
 
 static bool is_action(const struct entry *entry)
@@ -91,14 +116,10 @@ static bool is_action(const struct entry *entry)
 	return entry->kind->fork & KIND_IS_ACTION;
 }
 
-static int count(struct task *task, const struct entry *entry)
+int ledger_count_handle(struct task *task)
 {
 	struct ledger *ledger = &task->ledger;
 
-	if (is_action(entry)) {
-		ledger->actions++;
-		return 0;
-	}
 	if (ledger->max_handles && ledger->handles >= ledger->max_handles) {
 		errno = EMFILE;
 		return -1;
@@ -107,7 +128,15 @@ static int count(struct task *task, const struct entry *entry)
 	return 0;
 }
 
-static void uncount(struct entry *entry)
+static int count(struct task *task, const struct entry *entry)
+{
+	if (!is_action(entry))
+		return ledger_count_handle(task);
+	task->ledger.actions++;
+	return 0;
+}
+
+static void uncount(const struct entry *entry)
 {
 	if (is_action(entry))
 		entry->task->ledger.actions--;
@@ -120,14 +149,16 @@ static void uncount(struct entry *entry)
 struct entry *ledger_reserve(struct task *task, const struct reclaim_kind *kind,
 			     void *place)
 {
+	struct numbered *taken;
 	struct entry *entry;
 
 	if ((kind->fork & KIND_FOUND_BY_ID && reserve_by_id() < 0) ||
-	    fds_reserve() < 0)
+	    fds_make_room() < 0)
 		return NULL;
-	entry = slots_take(&entries);
-	if (!entry)
+	taken = slots_take(&entries);
+	if (!taken)
 		return NULL;
+	entry = &taken->entry;
 	entry->task = task;
 	entry->kind = kind;
 	entry->place = place;
@@ -135,7 +166,7 @@ struct entry *ledger_reserve(struct task *task, const struct reclaim_kind *kind,
 	entry->fd = -1;
 	entry->private_to_process = entry->shielded = false;
 	if (count(task, entry) < 0) {
-		slots_put(&entries, &entry->slot);
+		slots_put(&entries, &taken->slot);
 		return NULL;
 	}
 	return entry;
@@ -144,7 +175,7 @@ struct entry *ledger_reserve(struct task *task, const struct reclaim_kind *kind,
 void ledger_cancel(struct entry *entry)
 {
 	uncount(entry);
-	slots_put(&entries, &entry->slot);
+	slots_put(&entries, &numbered(entry)->slot);
 }
 
 /* Where an id is given anew, what had it was given back behind the wrappers. */
@@ -163,23 +194,25 @@ void ledger_commit(struct entry *entry, void *id)
 	entry->id = id;
 	link_newest(entry, entry->task);
 	if (entry->kind->fork & KIND_FOUND_BY_ID)
-		HASH_COMMIT(by_id, kind, KEY_LENGTH, entry);
+		add_by_id(entry);
 }
 
 void ledger_remove(struct entry *entry)
 {
-	fds_clear(entry);
+	fds_lose(entry);
+	if (fd_is_plain(entry))
+		return;
 	if (entry->kind->fork & KIND_FOUND_BY_ID)
-		HASH_DEL(by_id, entry);
+		take_by_id(entry);
 	unlink_entry(entry);
 	ledger_cancel(entry);
 }
 
 void ledger_change_id(struct entry *entry, void *id)
 {
-	HASH_DEL(by_id, entry);
+	take_by_id(entry);
 	entry->id = id;
-	HASH_COMMIT(by_id, kind, KEY_LENGTH, entry);
+	add_by_id(entry);
 }
 
 int ledger_move(struct entry *entry, struct task *to)
@@ -192,11 +225,6 @@ int ledger_move(struct entry *entry, struct task *to)
 	unlink_entry(entry);
 	link_newest(entry, to);
 	return 0;
-}
-
-struct entry *ledger_find_token(reclaim_token token)
-{
-	return slots_find(&entries, token);
 }
 
 /* ---- releasing ---- */
@@ -259,13 +287,14 @@ void ledger_release_after(struct task *task, uint64_t at)
 	for (;;) {
 		struct entry *newest, held;
 
+		fds_close_newest(&task->ledger, at);
 		lock_take(&tables);
 		newest = at ? task->ledger.newest : newest_unused(task);
 		if (!newest || newest->at <= at) {
 			lock_drop(&tables);
 			return;
 		}
-		entry_copy(&held, newest);
+		held = *newest;
 		ledger_remove(newest);
 		lock_drop(&tables);
 		ledger_run(&held);
@@ -312,7 +341,7 @@ static int record(const struct reclaim_kind *kind, void (*action)(void *),
 		entry->u.action = action;
 		ledger_commit(entry, id);
 		if (token)
-			*token = slot_id(&entry->slot);
+			*token = ledger_token(entry);
 	}
 	lock_drop(&tables);
 	return entry ? 0 : -1;
@@ -350,7 +379,7 @@ int reclaim_undefer(reclaim_token token, int run)
 	else if (!task_is_kin(self, entry->task))
 		error = EPERM;
 	else {
-		entry_copy(&held, entry);
+		held = *entry;
 		ledger_remove(entry);
 	}
 	lock_drop(&tables);

@@ -9,6 +9,10 @@
  * (fds), or by kind and id in one hash table for all tasks.  Every operation
  * is O(1).
  *
+ * Entries are in two places.  A plain descriptor's is its record in the table
+ * of descriptors (fds): there is one for each number, and it has no token, for
+ * the number is enough to name it.  All others are numbered, here.
+ *
  * Threads: one lock, `tables`, guards the ledgers, the descriptors and the
  * tree of tasks.  The kernel serialises the calls that make descriptors in
  * the same way, so it costs no scalability that there was.  All functions
@@ -49,10 +53,12 @@ enum {
 	KIND_IS_UNIQUE = 1 << 11   /* an id is of one thing at a time */
 };
 
+/* It has one, for which there was no memory to have a record: it is its own. */
+#define FD_UNRECORDED -2
+
 struct entry {
-	struct slot slot; /* the token */
-	struct task *task;
 	struct entry *older, *newer;
+	struct task *task;
 	uint64_t at; /* in the order of the task's acquisitions */
 	const struct reclaim_kind *kind;
 	void *id; /* with kind: the key in the hash table */
@@ -63,19 +69,19 @@ struct entry {
 		void *record;	    /* a kind's own, beside the id */
 	} u;
 	void *place;		 /* a return address, or NULL */
-	int fd;			 /* that it holds, or -1 */
+	int fd;			 /* that it holds, or -1, or FD_UNRECORDED */
 	bool private_to_process; /* the fd is for no child, popen(3)'s */
 	bool shielded;		 /* made close-on-exec for a moment */
 	dev_t dev;		 /* with RECLAIM_FDS=verify: what the fd was */
 	ino_t ino;
-	UT_hash_handle hh;
 };
 
-/* What is left of an entry when it is removed: all but its links. */
-static inline void entry_copy(struct entry *copy, const struct entry *entry)
-{
-	memcpy(copy, entry, offsetof(struct entry, hh));
-}
+/* One that is not the record of a descriptor. */
+struct numbered {
+	struct slot slot; /* the token */
+	struct entry entry;
+	UT_hash_handle hh; /* with KIND_FOUND_BY_ID */
+};
 
 struct ledger {
 	struct entry *newest;
@@ -85,16 +91,40 @@ struct ledger {
 	uint32_t threads; /* handles that run */
 };
 
-extern struct lock tables;
+static inline void ledger_link_newest(struct ledger *ledger,
+				      struct entry *entry)
+{
+	entry->at = ++ledger->clock;
+	entry->newer = NULL;
+	entry->older = ledger->newest;
+	if (entry->older)
+		entry->older->newer = entry;
+	ledger->newest = entry;
+}
+
+static inline void ledger_unlink(struct ledger *ledger, struct entry *entry)
+{
+	if (entry->older)
+		entry->older->newer = entry->newer;
+	if (entry->newer)
+		entry->newer->older = entry->older;
+	else
+		ledger->newest = entry->older;
+}
+
+extern struct lock tables __attribute__((visibility("hidden")));
 
 /*
- * Room for one more entry of a task; it counts as held from here on.
- * NULL: ENOMEM, EMFILE.
+ * Room for one more entry of a task, and for the descriptor that it may hold;
+ * it counts as held from here on.  NULL: ENOMEM, EMFILE.
  */
 struct entry *ledger_reserve(struct task *task, const struct reclaim_kind *kind,
 			     void *place);
 void ledger_commit(struct entry *entry, void *id);
 void ledger_cancel(struct entry *entry);
+
+/* One handle more of a task.  -1 with EMFILE. */
+int ledger_count_handle(struct task *task);
 
 /* Forget an entry: it is no longer anywhere, and its token finds nothing. */
 void ledger_remove(struct entry *entry);
@@ -105,6 +135,8 @@ void ledger_change_id(struct entry *entry, void *id);
 /* Move an entry, as the newest.  -1 with EMFILE. */
 int ledger_move(struct entry *entry, struct task *to);
 
+/* The token of an entry that is no plain descriptor's; and back, or NULL. */
+reclaim_token ledger_token(const struct entry *entry);
 struct entry *ledger_find_token(reclaim_token token);
 
 /*

@@ -10,6 +10,7 @@
 
 #include "reclaim/hold_private.h"
 #include "reclaim/place_private.h"
+#include "reclaim/sys_private.h"
 #include "reclaim/tail_private.h"
 #include "reclaim/task_private.h"
 #include "reclaim/tools_private.h"
@@ -204,6 +205,13 @@ static bool free_held(struct thread *self, const struct held *held, void *place)
 	return true;
 }
 
+/* Where all is libc's, it judges itself. */
+static bool may_be_libcs(void *ptr, const char *did, void *place)
+{
+	return (system_only && !sys_has(ptr)) ||
+	       hold_may_be_libcs(ptr, did, place);
+}
+
 void memory_free(void *ptr, void *place)
 {
 	struct thread *self = thread_self();
@@ -215,7 +223,7 @@ void memory_free(void *ptr, void *place)
 		return;
 	saved = errno;
 	if (!arena_has(ptr)) {
-		if (system_only || hold_may_be_libcs(ptr, "free", place))
+		if (may_be_libcs(ptr, "free", place))
 			record_free(self->current, ptr, place);
 	} else if (hold(self, ptr, "free", place, &held) == HELD) {
 		freed = free_held(self, &held, place);
@@ -304,7 +312,7 @@ static void *move(struct thread *self, struct held *held, size_t size,
 static void *realloc_outside(struct thread *self, void *ptr, size_t size,
 			     void *place)
 {
-	if (system_only || hold_may_be_libcs(ptr, "realloc", place))
+	if (may_be_libcs(ptr, "realloc", place))
 		return record_realloc(self->current, ptr, size, place);
 	errno = EINVAL;
 	return NULL;
@@ -511,10 +519,12 @@ void memory_lock(void)
 {
 	lock_take(&heaps);
 	records_lock();
+	sys_lock();
 }
 
 void memory_unlock(void)
 {
+	sys_unlock();
 	records_unlock();
 	lock_drop(&heaps);
 }

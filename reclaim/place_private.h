@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-extern bool place_kept;
+extern bool place_kept __attribute__((visibility("hidden")));
 
 /* RECLAIM_PLACES, from the environment. */
 void place_start(void);

@@ -14,10 +14,9 @@
 #include "reclaim/lock_private.h"
 #include "reclaim/place_private.h"
 #include "reclaim/report_private.h"
+#include "reclaim/sys_private.h"
 #include "reclaim/task_private.h"
 #include "reclaim/thread_private.h"
-
-enum family { LIBC, CALLERS };
 
 struct record {
 	void *ptr; /* the key */
@@ -32,7 +31,11 @@ struct record {
 static struct lock table = LOCK_INIT;
 static struct record *by_ptr;
 static atomic_bool any; /* was there ever */
-static void (*free2)(void *) = free;
+static void (*free_of[])(void *) = {
+	[FAMILY_LIBC] = free,
+	[FAMILY_CALLERS] = free,
+	[FAMILY_BLOCK] = sys_give_back,
+};
 
 /* ---- records; all under the lock ---- */
 
@@ -200,7 +203,7 @@ void record_free(struct task *self, void *ptr, void *place)
 	lock_take(&table);
 	record = find(ptr);
 	if (record) {
-		if (!may(self, record, LIBC, "free", place))
+		if (!may(self, record, FAMILY_LIBC, "free", place))
 			return;
 		forget(record);
 	}
@@ -256,7 +259,7 @@ void *record_realloc(struct task *self, void *ptr, size_t size, void *place)
 		lock_drop(&table);
 		return realloc(ptr, size);
 	}
-	if (!may(self, record, LIBC, "realloc", place)) {
+	if (!may(self, record, FAMILY_LIBC, "realloc", place)) {
 		errno = EINVAL;
 		return NULL;
 	}
@@ -278,7 +281,8 @@ void *record_realloc(struct task *self, void *ptr, size_t size, void *place)
  * The caller's code runs with the lock dropped, and cancellation disabled, so
  * that nothing is lost between it and the record.
  */
-static struct record *reserve2(struct task *self, size_t size, void *place)
+static struct record *reserve2(struct task *self, size_t size,
+			       enum family family, void *place)
 {
 	struct record *record;
 
@@ -287,7 +291,7 @@ static struct record *reserve2(struct task *self, size_t size, void *place)
 	lock_take(&table);
 	record = reserve(self, size, place);
 	if (record)
-		record->family = CALLERS;
+		record->family = family;
 	lock_drop(&table);
 	if (!record)
 		memory_uncharge(&self->memory, size);
@@ -308,8 +312,8 @@ static void *commit2(struct record *record, void *ptr)
 }
 
 /* Take the record of a block out, while its memory is the caller's to move. */
-static bool take2(struct task *self, void *ptr, const char *did, void *place,
-		  struct record **taken)
+static bool take2(struct task *self, void *ptr, enum family family,
+		  const char *did, void *place, struct record **taken)
 {
 	struct record *record;
 
@@ -317,7 +321,7 @@ static bool take2(struct task *self, void *ptr, const char *did, void *place,
 	record = find(ptr);
 	*taken = record;
 	if (record) {
-		if (!may(self, record, CALLERS, did, place))
+		if (!may(self, record, family, did, place))
 			return false;
 		HASH_DEL(by_ptr, record);
 		unlink_record(record);
@@ -327,10 +331,10 @@ static bool take2(struct task *self, void *ptr, const char *did, void *place,
 }
 
 void *record_alloc2(struct task *self, size_t size, void *(*alloc)(size_t),
-		    void *place)
+		    enum family family, void *place)
 {
 	int cancel = cancel_off();
-	struct record *record = reserve2(self, size, place);
+	struct record *record = reserve2(self, size, family, place);
 	void *ptr = record ? commit2(record, alloc(size)) : NULL;
 
 	cancel_on(cancel);
@@ -350,7 +354,7 @@ void *record_calloc2(struct task *self, size_t n, size_t size,
 		return NULL;
 	}
 	cancel = cancel_off();
-	record = reserve2(self, bytes, place);
+	record = reserve2(self, bytes, FAMILY_CALLERS, place);
 	ptr = record ? commit2(record, alloc(n, size)) : NULL;
 	cancel_on(cancel);
 	return ptr;
@@ -389,17 +393,18 @@ static void *resize_taken(struct record *record, void *ptr, size_t size,
 }
 
 void *record_realloc2(struct task *self, void *ptr, size_t size,
-		      void *(*resize2)(void *, size_t), void *place)
+		      void *(*resize2)(void *, size_t), enum family family,
+		      void *place)
 {
 	int cancel = cancel_off();
 	struct record *record;
 	void *moved = NULL;
 
 	if (!ptr) {
-		record = reserve2(self, size, place);
+		record = reserve2(self, size, family, place);
 		if (record)
 			moved = commit2(record, resize2(NULL, size));
-	} else if (take2(self, ptr, "realloc", place, &record)) {
+	} else if (take2(self, ptr, family, "realloc", place, &record)) {
 		moved = record ? resize_taken(record, ptr, size, resize2)
 			       : resize2(ptr, size);
 	} else {
@@ -410,12 +415,12 @@ void *record_realloc2(struct task *self, void *ptr, size_t size,
 }
 
 void record_free2(struct task *self, void *ptr, void (*give_back)(void *),
-		  void *place)
+		  enum family family, void *place)
 {
 	struct record *record;
 	int cancel;
 
-	if (!ptr || !take2(self, ptr, "free", place, &record))
+	if (!ptr || !take2(self, ptr, family, "free", place, &record))
 		return;
 	if (record)
 		commit2(record, NULL);
@@ -427,7 +432,7 @@ void record_free2(struct task *self, void *ptr, void (*give_back)(void *),
 void record_set_free2(void (*give_back)(void *))
 {
 	lock_take(&table);
-	free2 = give_back ? give_back : free;
+	free_of[FAMILY_CALLERS] = give_back ? give_back : free;
 	lock_drop(&table);
 }
 
@@ -478,7 +483,7 @@ void records_end(struct records *all)
 		lock_take(&table);
 		record = all->newest;
 		ptr = record->ptr;
-		give_back = record->family == LIBC ? free : free2;
+		give_back = free_of[record->family];
 		forget(record);
 		lock_drop(&table);
 		give_back(ptr);
@@ -500,6 +505,33 @@ void records_each(const struct records *all,
 	lock_take(&table);
 	for (record = all->newest; record; record = record->older)
 		fn(record->place, record->size, arg);
+	lock_drop(&table);
+}
+
+/* ---- all of a family's ---- */
+
+void records_of_family(enum family family,
+		       void (*fn)(const void *ptr, size_t bytes,
+				  const struct task *task, void *arg),
+		       void *arg)
+{
+	struct record *record, *next;
+
+	lock_take(&table);
+	HASH_ITER (hh, by_ptr, record, next)
+		if (record->family == family)
+			fn(record->ptr, record->size, record->task, arg);
+	lock_drop(&table);
+}
+
+void records_forget_family(enum family family)
+{
+	struct record *record, *next;
+
+	lock_take(&table);
+	HASH_ITER (hh, by_ptr, record, next)
+		if (record->family == family)
+			forget(record);
 	lock_drop(&table);
 }
 

@@ -26,6 +26,13 @@
 struct record;
 struct task;
 
+/* Who allocated it, and so who may free it, and how. */
+enum family {
+	FAMILY_LIBC,
+	FAMILY_CALLERS, /* save_malloc2 */
+	FAMILY_BLOCK,	/* sys_alloc, with use_reclaim */
+};
+
 /* Those of one task. */
 struct records {
 	struct record *newest;
@@ -42,18 +49,19 @@ void record_free(struct task *self, void *ptr, void *place);
 bool record_has(const void *ptr);
 
 /*
- * Blocks of an allocator that the caller names.  They are a family of their
- * own: only record_realloc2 and record_free2 take them.
+ * Blocks of an allocator that the caller names.  Each family is of its own:
+ * only record_realloc2 and record_free2 of the same take them.
  */
 void *record_alloc2(struct task *self, size_t size, void *(*alloc)(size_t),
-		    void *place);
+		    enum family family, void *place);
 void *record_calloc2(struct task *self, size_t n, size_t size,
 		     void *(*alloc)(size_t, size_t), void *place);
 void *record_realloc2(struct task *self, void *ptr, size_t size,
-		      void *(*realloc)(void *, size_t), void *place);
+		      void *(*realloc)(void *, size_t), enum family family,
+		      void *place);
 void record_free2(struct task *self, void *ptr, void (*free)(void *),
-		  void *place);
-/* How those left over are freed; NULL is libc's free. */
+		  enum family family, void *place);
+/* How what is left of the callers' is freed; NULL is libc's free. */
 void record_set_free2(void (*free)(void *));
 
 /* EPERM for a stranger's, EINVAL for what has no record. */
@@ -68,6 +76,15 @@ void records_figures(const struct records *records, struct records *copy);
 /* Each block of a task: where it was allocated, and its bytes. */
 void records_each(const struct records *records,
 		  void (*fn)(void *place, size_t bytes, void *arg), void *arg);
+
+/* With the tables locked: each block of a family, and whose it is. */
+void records_of_family(enum family family,
+		       void (*fn)(const void *ptr, size_t bytes,
+				  const struct task *task, void *arg),
+		       void *arg);
+
+/* The memory of a family is gone as a whole: nothing is freed. */
+void records_forget_family(enum family family);
 
 /* Around fork. */
 void records_lock(void);

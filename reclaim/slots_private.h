@@ -34,14 +34,24 @@ struct table {
 /* Room for an item at `index`, and at every lower one. */
 int table_cover(struct table *table, uint32_t index);
 
+/* The chunk with an index that is covered, and where in it that is. */
+static inline void *table_chunk(const struct table *table, uint32_t index,
+				size_t *within)
+{
+	uint64_t n = index + (1u << TABLE_FIRST_BITS);
+	unsigned top = 63 ^ (unsigned)__builtin_clzll(n);
+
+	*within = n ^ (uint64_t)1 << top;
+	return table->chunks[top - TABLE_FIRST_BITS];
+}
+
 /* The item at an index that is covered. */
 static inline void *table_at(const struct table *table, uint32_t index)
 {
-	uint64_t n = (uint64_t)index + (1u << TABLE_FIRST_BITS);
-	unsigned chunk = 63 - (unsigned)__builtin_clzll(n) - TABLE_FIRST_BITS;
-	uint64_t first = (uint64_t)1 << (chunk + TABLE_FIRST_BITS);
+	size_t within;
+	char *chunk = table_chunk(table, index, &within);
 
-	return table->chunks[chunk] + (n - first) * table->item;
+	return chunk + within * table->item;
 }
 
 /* The head of each item. */

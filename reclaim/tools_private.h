@@ -17,6 +17,7 @@
 #else
 #define RUNNING_ON_VALGRIND				   0
 #define VALGRIND_MAKE_MEM_DEFINED(ptr, size)		   0
+#define VALGRIND_MAKE_MEM_UNDEFINED(ptr, size)		   ((void)0)
 #define VALGRIND_MAKE_MEM_NOACCESS(ptr, size)		   ((void)0)
 #define VALGRIND_MALLOCLIKE_BLOCK(ptr, size, zone, zeroed) ((void)0)
 #define VALGRIND_FREELIKE_BLOCK(ptr, zone)		   ((void)0)
@@ -142,6 +143,8 @@ static inline void tools_pool_resized(void *pool, char *ptr, size_t before,
 {
 	if (size < before)
 		tools_area_close(ptr + size, before - size);
+	else
+		VALGRIND_MAKE_MEM_UNDEFINED(ptr + before, size - before);
 	VALGRIND_MEMPOOL_CHANGE(pool, ptr, ptr, size);
 	if (__asan_unpoison_memory_region)
 		__asan_unpoison_memory_region(ptr, size);

@@ -20,6 +20,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include "reclaim/fds_private.h"
 #include "reclaim/ledger_private.h"
 
 /* ---- what fails, and when ---- */
@@ -68,6 +69,7 @@ WRAP(void *, malloc, (size_t n), (n), ENOMEM, NULL)
 WRAP(void *, realloc, (void *p, size_t n), (p, n), ENOMEM, NULL)
 WRAP(int, posix_memalign, (void **p, size_t a, size_t n), (p, a, n), ENOMEM,
      ENOMEM)
+WRAP(int, creat, (const char *path, mode_t mode), (path, mode), EIO, -1)
 WRAP(int, dup, (int fd), (fd), EMFILE, -1)
 WRAP(int, dup2, (int old, int fd), (old, fd), EBUSY, -1)
 WRAP(int, dup3, (int old, int fd, int flags), (old, fd, flags), EBUSY, -1)
@@ -142,6 +144,15 @@ int __wrap_openat(int dir, const char *path, int flags, mode_t mode)
 	return __real_openat(dir, path, flags, mode);
 }
 
+int __real_open(const char *path, int flags, mode_t mode);
+int __wrap_open(const char *path, int flags, mode_t mode);
+int __wrap_open(const char *path, int flags, mode_t mode)
+{
+	if (fails("open", EIO))
+		return -1;
+	return __real_open(path, flags, mode);
+}
+
 int __real_fcntl(int fd, int command, void *arg);
 int __wrap_fcntl(int fd, int command, void *arg);
 int __wrap_fcntl(int fd, int command, void *arg)
@@ -181,7 +192,7 @@ void *__wrap_calloc(size_t n, size_t size)
 {
 	if (fails("calloc", ENOMEM))
 		return NULL;
-	if (size == sizeof(struct entry))
+	if (size == sizeof(struct numbered))
 		entries_grown_by = n;
 	return __real_calloc(n, size);
 }
@@ -309,10 +320,21 @@ static bool fill_the_tables(void)
 	return true;
 }
 
+/* No room for as many descriptors again; or it is beyond the system's limit. */
+static void fill_the_descriptors(void)
+{
+	int middle = (int)(descriptors.records.limit / 2);
+
+	if (save_fcntl(0, F_DUPFD_CLOEXEC, middle) >= 0)
+		ck_assert(!descriptors.quick);
+}
+
 static void fail_each_when_full(void)
 {
-	if (fill_the_tables())
-		fail_each();
+	if (!fill_the_tables())
+		return;
+	fill_the_descriptors();
+	fail_each();
 }
 
 START_TEST(tables_fail_to_grow)
@@ -350,6 +372,8 @@ static void close_behind_the_wrappers(void)
 
 static void fail_each_beyond(void)
 {
+	/* So that there is a table, which has to grow. */
+	ck_works(save_close(save_dup(0)));
 	open_behind_the_wrappers();
 	fail_each();
 	close_behind_the_wrappers();

@@ -9,12 +9,14 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <pthread.h>
+#include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-#include "reclaim/fds_private.h"
+#include "wrappers/acquire.h"
 
 static int fd;
 
@@ -431,7 +433,7 @@ static void step(uint64_t *seed)
 	work_no_longer();
 }
 
-START_TEST(at_random_each_is_closed_once)
+static void do_at_random(void)
 {
 	uint64_t seed = fixture_seed();
 	int i;
@@ -446,6 +448,161 @@ START_TEST(at_random_each_is_closed_once)
 		ck_assert(!is_tracked(i));
 		ck_assert(!is_open(i));
 	}
+}
+
+START_TEST(at_random_each_is_closed_once)
+{
+	do_at_random();
+}
+END_TEST
+
+/* Where there is a second thread each step takes the longer way. */
+START_TEST(at_random_in_a_thread)
+{
+	ck_assert_int_eq(in_thread_of_task(do_at_random), 0);
+}
+END_TEST
+
+/* ---- the short way and the longer one, of a process with one thread ---- */
+
+static struct acquisition acquisition;
+
+static void reserve_one(void)
+{
+	ck_works(acquire_fd(&acquisition, NULL));
+	ck_assert_uint_eq(held(), 1);
+}
+
+static void expect_one(void)
+{
+	fd = acquired_fd(&acquisition, open("/dev/null", O_RDONLY | O_CLOEXEC));
+	ck_assert_int_ge(fd, 0);
+	ck_assert_uint_eq(held(), 1);
+	ck_assert(is_tracked(fd));
+}
+
+/* The thread sanitizer has a thread of its own. */
+static bool is_alone(void)
+{
+	return __libc_single_threaded && !descriptors.verify && !place_kept;
+}
+
+static void take_room_for_one(void)
+{
+	open_one();
+	ck_works(save_close(fd));
+	reserve_one();
+	ck_assert(is_alone() == (acquisition.quick != NULL));
+	expect_one();
+}
+
+START_TEST(one_thread_takes_the_short_way)
+{
+	in_task(take_room_for_one);
+	ck_assert(!is_open(fd));
+}
+END_TEST
+
+static void give_room_back(void)
+{
+	reserve_one();
+	errno = EISDIR;
+	ck_assert_int_eq(acquired_fd(&acquisition, -1), -1);
+	ck_assert_int_eq(errno, EISDIR);
+	ck_assert_uint_eq(held(), 0);
+	reserve_one();
+	acquire_cancel(&acquisition);
+	ck_assert_uint_eq(held(), 0);
+}
+
+START_TEST(room_is_given_back)
+{
+	in_task(give_room_back);
+}
+END_TEST
+
+static sem_t may_end;
+
+static void *wait_to_end(void *arg)
+{
+	while (sem_wait(&may_end) != 0)
+		;
+	return arg;
+}
+
+/* As where a signal handler does so while open waits. */
+static void make_a_thread_meanwhile(void)
+{
+	pthread_t thread;
+
+	reserve_one();
+	ck_works(pthread_create(&thread, NULL, wait_to_end, NULL));
+	expect_one();
+	sem_post(&may_end);
+	ck_works(pthread_join(thread, NULL));
+}
+
+START_TEST(a_thread_that_is_made_meanwhile_changes_nothing)
+{
+	sem_init(&may_end, 0, 0);
+	in_task(make_a_thread_meanwhile);
+	sem_destroy(&may_end);
+	ck_assert(!is_open(fd));
+}
+END_TEST
+
+static void use_up_the_limit(void)
+{
+	open_one();
+	ck_fails(save_open("/dev/null", O_RDONLY), -1, EMFILE);
+	ck_works(save_close(fd));
+	open_one();
+	ck_fails(save_dup(fd), -1, EMFILE);
+	ck_assert_uint_eq(held(), 1);
+}
+
+START_TEST(a_limit_is_kept)
+{
+	struct reclaim_task_opts opts = {.max_handles = 1};
+	reclaim_tid limited = reclaim_task_new(&opts);
+
+	work_for(limited);
+	use_up_the_limit();
+	work_no_longer();
+	end_task(limited);
+	ck_assert(!is_open(fd));
+}
+END_TEST
+
+/* What lies between descriptors is released in its turn. */
+static int between[3];
+
+static void look_at_all(void *arg)
+{
+	int i;
+
+	(void)arg;
+	for (i = 0; i < 3; i++)
+		note(is_open(between[i]) ? 'o' : 'c');
+}
+
+static void open_with_actions_between(void)
+{
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		open_one();
+		between[i] = fd;
+		ck_works(reclaim_defer(look_at_all, NULL, NULL));
+	}
+	/* The oldest is the newest now. */
+	ck_works(reclaim_give_fd(between[0], reclaim_self()));
+}
+
+START_TEST(descriptors_are_closed_in_their_turn)
+{
+	in_task(open_with_actions_between);
+	ck_assert_str_eq(noted(), "coococccc");
 }
 END_TEST
 
@@ -483,6 +640,13 @@ static void fill(Suite *suite)
 	tcase_add_test(tcase, the_table_grows_up_to_the_limit);
 	tcase_add_test(tcase, the_highest_can_be_the_first);
 	tcase_add_test(tcase, at_random_each_is_closed_once);
+	tcase_add_test(tcase, at_random_in_a_thread);
+	tcase = stage_case(suite, "ways");
+	tcase_add_test(tcase, one_thread_takes_the_short_way);
+	tcase_add_test(tcase, room_is_given_back);
+	tcase_add_test(tcase, a_thread_that_is_made_meanwhile_changes_nothing);
+	tcase_add_test(tcase, a_limit_is_kept);
+	tcase_add_test(tcase, descriptors_are_closed_in_their_turn);
 }
 
 int main(void)

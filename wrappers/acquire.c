@@ -4,18 +4,138 @@
 #include "wrappers/acquire.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 #include "reclaim/report_private.h"
 #include "reclaim/task_private.h"
 #include "reclaim/thread_private.h"
 
+/* ---- a descriptor ---- */
+
+int acquire_fd_slowly(struct acquisition *a, void *place)
+{
+	struct task *self = task_self();
+	int result;
+
+	*a = (struct acquisition){.task = self,
+				  .place = place,
+				  .replaced = -1,
+				  .cancel = cancel_off()};
+	lock_take(&tables);
+	result = fds_make_room();
+	if (result == 0)
+		result = ledger_count_handle(self);
+	lock_drop(&tables);
+	if (result < 0)
+		cancel_on(a->cancel);
+	return result;
+}
+
+/* One that was quick goes on like any other. */
+static void slow_down(struct acquisition *a)
+{
+	if (a->quick)
+		*a = (struct acquisition){
+			.task = a->quick, .replaced = -1, .cancel = -1};
+}
+
+static void uncount_fd(const struct acquisition *a)
+{
+	lock_take(&tables);
+	a->task->ledger.handles--;
+	lock_drop(&tables);
+}
+
+/* That somebody still holds what was to be taken over is no news. */
+static void displace(const struct acquisition *a, struct entry *holder)
+{
+	if (a->replaced >= 0)
+		fds_lose(holder);
+	else
+		fds_lose_stale(holder);
+}
+
+/* Whether it can have a record. */
+static bool record_fd(const struct acquisition *a, int fd)
+{
+	struct descriptor *descriptor;
+
+	lock_take(&tables);
+	descriptor = fds_cover(fd);
+	if (descriptor) {
+		if (descriptor->holder)
+			displace(a, descriptor->holder);
+		fds_hold_noted(descriptor, fd, a->task, a->place);
+	}
+	lock_drop(&tables);
+	return descriptor;
+}
+
+int acquired_fd_slowly(struct acquisition *a, int fd)
+{
+	int saved = errno;
+
+	slow_down(a);
+	if (fd >= 0 && !record_fd(a, fd)) {
+		close(fd);
+		fd = -1;
+		saved = ENOMEM;
+	}
+	if (fd < 0)
+		uncount_fd(a);
+	fds_tell();
+	cancel_on(a->cancel);
+	errno = saved;
+	return fd;
+}
+
+static bool covers(int fd)
+{
+	bool fits;
+
+	lock_take(&tables);
+	fits = fds_cover(fd) != NULL;
+	lock_drop(&tables);
+	return fits;
+}
+
+int acquire_two(struct acquisition a[2], void *place)
+{
+	if (acquire_fd_slowly(&a[0], place) < 0)
+		return -1;
+	if (acquire_fd_slowly(&a[1], place) == 0) {
+		/* The second to be committed restores cancellation. */
+		a[1].cancel = a[0].cancel;
+		a[0].cancel = -1;
+		return 0;
+	}
+	acquire_cancel(&a[0]);
+	return -1;
+}
+
+int acquired_two(struct acquisition a[2], int result, const int fds[2])
+{
+	bool fits;
+
+	fits = result == 0 && covers(fds[0]) && covers(fds[1]);
+	if (result == 0 && !fits) {
+		close(fds[0]);
+		close(fds[1]);
+		errno = ENOMEM;
+	}
+	acquired_fd(&a[0], fits ? fds[0] : -1);
+	acquired_fd(&a[1], fits ? fds[1] : -1);
+	return fits ? 0 : -1;
+}
+
+/* ---- anything else ---- */
+
 int acquire(struct acquisition *a, const struct kind *kind, void *place)
 {
 	struct task *self = task_self();
 
-	a->replaced = -1;
-	a->cancel = cancel_off();
+	*a = (struct acquisition){.replaced = -1, .cancel = cancel_off()};
 	lock_take(&tables);
 	a->entry = ledger_reserve(self, &kind->kind, place);
 	lock_drop(&tables);
@@ -51,68 +171,23 @@ void *acquired(struct acquisition *a, void *id)
 	return id;
 }
 
-void acquire_cancel(struct acquisition *a)
-{
-	finish(a, NULL, -1, false);
-}
-
-bool acquire_covers(int fd)
-{
-	bool fits;
-
-	lock_take(&tables);
-	fits = fds_cover(fd) == 0;
-	lock_drop(&tables);
-	return fits;
-}
-
-int acquired_fd(struct acquisition *a, int fd)
-{
-	if (fd >= 0 && !acquire_covers(fd)) {
-		close(fd);
-		errno = ENOMEM;
-		fd = -1;
-	}
-	finish(a, (void *)(intptr_t)fd, fd, fd >= 0);
-	return fd;
-}
-
-int acquire_two(struct acquisition a[2], void *place)
-{
-	if (acquire(&a[0], &fd_kind, place) < 0)
-		return -1;
-	if (acquire(&a[1], &fd_kind, place) == 0) {
-		/* The second to be committed restores cancellation. */
-		a[1].cancel = a[0].cancel;
-		a[0].cancel = -1;
-		return 0;
-	}
-	acquire_cancel(&a[0]);
-	return -1;
-}
-
-int acquired_two(struct acquisition a[2], int result, const int fds[2])
-{
-	bool fits;
-
-	fits = result == 0 && acquire_covers(fds[0]) && acquire_covers(fds[1]);
-	if (result == 0 && !fits) {
-		close(fds[0]);
-		close(fds[1]);
-		errno = ENOMEM;
-	}
-	acquired_fd(&a[0], fits ? fds[0] : -1);
-	acquired_fd(&a[1], fits ? fds[1] : -1);
-	return fits ? 0 : -1;
-}
-
 void *acquired_with_fd(struct acquisition *a, void *id, int fd)
 {
 	/* Where its fd can have no record it is tracked by itself alone. */
-	if (id && fd >= 0 && !acquire_covers(fd))
+	if (id && fd >= 0 && !covers(fd)) {
+		a->entry->fd = FD_UNRECORDED;
 		fd = -1;
+	}
 	finish(a, id, fd, id != NULL);
 	return id;
+}
+
+void acquire_cancel(struct acquisition *a)
+{
+	if (!a->quick && a->entry)
+		finish(a, NULL, -1, false);
+	else
+		acquired_fd_slowly(a, -1);
 }
 
 /* ---- giving back ---- */
@@ -159,7 +234,7 @@ int let_go(struct departure *d, const struct kind *kind, const void *id,
 	d->cancel = cancel_off();
 	d->held.kind = NULL;
 	if (entry) {
-		entry_copy(&d->held, entry);
+		d->held = *entry;
 		ledger_remove(entry);
 	}
 	lock_drop(&tables);
@@ -168,21 +243,26 @@ int let_go(struct departure *d, const struct kind *kind, const void *id,
 
 int let_go_fd(struct departure *d, int fd, const char *did, void *place)
 {
+	struct task *self = task_self();
 	struct entry *entry;
+	bool same = true;
 
-	thread_self();
 	lock_take(&tables);
 	entry = fds_find(fd);
-	if (!may(entry, did, place))
+	if (entry && entry->task != self && !may(entry, did, place))
 		return -1;
 	d->cancel = cancel_off();
-	d->held.kind = NULL;
 	if (entry) {
-		entry_copy(&d->held, entry);
+		same = fds_is_same(entry);
 		fds_lose(entry);
 	}
 	lock_drop(&tables);
-	return 0;
+	if (same)
+		return 0;
+	fds_tell();
+	gone(d);
+	errno = EBADF;
+	return -1;
 }
 
 void gone(const struct departure *d)
@@ -190,17 +270,32 @@ void gone(const struct departure *d)
 	cancel_on(d->cancel);
 }
 
-int acquire_over(struct acquisition *a, const struct kind *kind, int fd,
-		 const char *did, void *place)
+/* What is open is not to be lost because it could have no record afterwards. */
+static bool is_covered_if_open(int fd)
 {
-	if (acquire(a, kind, place) < 0)
-		return -1;
+	int saved = errno;
+	bool fits = fcntl(fd, F_GETFD) < 0 || fds_cover(fd);
+
+	errno = fits ? saved : ENOMEM;
+	return fits;
+}
+
+int acquire_over(struct acquisition *a, int fd, const char *did, void *place)
+{
+	bool fits;
+
 	lock_take(&tables);
 	if (!may(fds_find(fd), did, place)) {
 		acquire_cancel(a);
 		return -1;
 	}
+	fits = fds_find(fd) || is_covered_if_open(fd);
 	lock_drop(&tables);
+	if (!fits) {
+		acquire_cancel(a);
+		return -1;
+	}
+	slow_down(a);
 	a->replaced = fd;
 	return 0;
 }

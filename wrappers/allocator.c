@@ -16,7 +16,7 @@
 
 void *save_malloc2(size_t size, void *(*alloc)(size_t))
 {
-	return record_alloc2(task_self(), size, alloc, PLACE);
+	return record_alloc2(task_self(), size, alloc, FAMILY_CALLERS, PLACE);
 }
 
 void *save_calloc2(size_t n, size_t size, void *(*alloc)(size_t, size_t))
@@ -26,12 +26,13 @@ void *save_calloc2(size_t n, size_t size, void *(*alloc)(size_t, size_t))
 
 void *save_realloc2(void *ptr, size_t size, void *(*resize)(void *, size_t))
 {
-	return record_realloc2(task_self(), ptr, size, resize, PLACE);
+	return record_realloc2(task_self(), ptr, size, resize, FAMILY_CALLERS,
+			       PLACE);
 }
 
 void save_free2(void *ptr, void (*give_back)(void *))
 {
-	record_free2(task_self(), ptr, give_back, PLACE);
+	record_free2(task_self(), ptr, give_back, FAMILY_CALLERS, PLACE);
 }
 
 void set_reclaim_free_function(void (*give_back)(void *))

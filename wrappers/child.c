@@ -184,7 +184,7 @@ static reclaim_token find(pid_t pid)
 
 	lock_take(&tables);
 	entry = ledger_find(&child_kind.kind, (void *)(intptr_t)pid);
-	token = entry ? slot_id(&entry->slot) : 0;
+	token = entry ? ledger_token(entry) : 0;
 	lock_drop(&tables);
 	return token;
 }

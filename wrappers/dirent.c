@@ -60,7 +60,8 @@ DIR *save_fdopendir(int fd)
 {
 	struct acquisition a;
 
-	if (acquire_over(&a, &directory_kind, fd, "fdopendir", PLACE) < 0)
+	if (acquire(&a, &directory_kind, PLACE) < 0 ||
+	    acquire_over(&a, fd, "fdopendir", PLACE) < 0)
 		return NULL;
 	return acquired_directory(&a, fdopendir(fd));
 }

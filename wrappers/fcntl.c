@@ -8,47 +8,44 @@
 #include "reclaim.h"
 #include "wrappers/acquire.h"
 
-/* Whether open takes a mode. */
+/* Whether open takes a mode.  O_TMPFILE is O_DIRECTORY, and a bit beside. */
 static bool makes_file(int flags)
 {
-	return flags & O_CREAT || (flags & O_TMPFILE) == O_TMPFILE;
+	return flags & (O_CREAT | (O_TMPFILE & ~O_DIRECTORY));
 }
 
-static int open_tracked(int dir, const char *path, int flags, mode_t mode,
-			void *place)
-{
-	struct acquisition a;
-
-	if (acquire(&a, &fd_kind, place) < 0)
-		return -1;
-	return acquired_fd(&a, openat(dir, path, flags, mode));
-}
-
-static mode_t mode_argument(int flags, va_list args)
-{
-	return makes_file(flags) ? va_arg(args, mode_t) : 0;
-}
+/* The mode of an open, in the function whose last parameter `flags` is. */
+#define MODE_ARGUMENT(flags)                          \
+	({                                            \
+		mode_t mode_ = 0;                     \
+		va_list args;                         \
+                                                      \
+		if (makes_file(flags)) {              \
+			va_start(args, flags);        \
+			mode_ = va_arg(args, mode_t); \
+			va_end(args);                 \
+		}                                     \
+		mode_;                                \
+	})
 
 int save_open(const char *path, int flags, ...)
 {
-	va_list args;
-	mode_t mode;
+	mode_t mode = MODE_ARGUMENT(flags);
+	struct acquisition a;
 
-	va_start(args, flags);
-	mode = mode_argument(flags, args);
-	va_end(args);
-	return open_tracked(AT_FDCWD, path, flags, mode, PLACE);
+	if (acquire_fd(&a, PLACE) < 0)
+		return -1;
+	return acquired_fd(&a, open(path, flags, mode));
 }
 
 int save_openat(int dir, const char *path, int flags, ...)
 {
-	va_list args;
-	mode_t mode;
+	mode_t mode = MODE_ARGUMENT(flags);
+	struct acquisition a;
 
-	va_start(args, flags);
-	mode = mode_argument(flags, args);
-	va_end(args);
-	return open_tracked(dir, path, flags, mode, PLACE);
+	if (acquire_fd(&a, PLACE) < 0)
+		return -1;
+	return acquired_fd(&a, openat(dir, path, flags, mode));
 }
 
 /*
@@ -62,7 +59,7 @@ int save_open_2(const char *path, int flags)
 {
 	struct acquisition a;
 
-	if (acquire(&a, &fd_kind, PLACE) < 0)
+	if (acquire_fd(&a, PLACE) < 0)
 		return -1;
 	return acquired_fd(&a, __open_2(path, flags));
 }
@@ -71,15 +68,18 @@ int save_openat_2(int dir, const char *path, int flags)
 {
 	struct acquisition a;
 
-	if (acquire(&a, &fd_kind, PLACE) < 0)
+	if (acquire_fd(&a, PLACE) < 0)
 		return -1;
 	return acquired_fd(&a, __openat_2(dir, path, flags));
 }
 
 int save_creat(const char *path, mode_t mode)
 {
-	return open_tracked(AT_FDCWD, path, O_CREAT | O_WRONLY | O_TRUNC, mode,
-			    PLACE);
+	struct acquisition a;
+
+	if (acquire_fd(&a, PLACE) < 0)
+		return -1;
+	return acquired_fd(&a, creat(path, mode));
 }
 
 /* Every command takes one argument of a word, or ignores it. */
@@ -94,7 +94,7 @@ int save_fcntl(int fd, int command, ...)
 	va_end(args);
 	if (command != F_DUPFD && command != F_DUPFD_CLOEXEC)
 		return fcntl(fd, command, arg);
-	if (acquire(&a, &fd_kind, PLACE) < 0)
+	if (acquire_fd(&a, PLACE) < 0)
 		return -1;
 	return acquired_fd(&a, fcntl(fd, command, (int)(intptr_t)arg));
 }

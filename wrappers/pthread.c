@@ -165,7 +165,7 @@ static int start_worker(struct entry *entry, struct worker *worker,
 		return error;
 	}
 	forget_stale(worker->pthread);
-	worker->token = slot_id(&entry->slot);
+	worker->token = ledger_token(entry);
 	entry->u.record = worker;
 	worker->task->ledger.threads++;
 	ledger_commit(entry, (void *)worker->pthread);
@@ -230,7 +230,7 @@ static reclaim_token find(pthread_t thread, bool detach)
 	lock_take(&tables);
 	entry = ledger_find(&worker_kind.kind, (void *)thread);
 	if (entry) {
-		token = slot_id(&entry->slot);
+		token = ledger_token(entry);
 		if (detach)
 			((struct worker *)entry->u.record)->detached = true;
 	}

@@ -92,7 +92,8 @@ FILE *save_fdopen(int fd, const char *mode)
 {
 	struct acquisition a;
 
-	if (acquire_over(&a, &stream_kind, fd, "fdopen", PLACE) < 0)
+	if (acquire(&a, &stream_kind, PLACE) < 0 ||
+	    acquire_over(&a, fd, "fdopen", PLACE) < 0)
 		return NULL;
 	return acquired_stream(&a, fdopen(fd, mode));
 }
@@ -412,7 +413,7 @@ FILE *save_popen(const char *command, const char *type)
 	}
 	a.cancel = child.cancel; /* restored when both are committed */
 	child.cancel = -1;
-	a.entry->u.peer = slot_id(&child.entry->slot);
+	a.entry->u.peer = ledger_token(child.entry);
 	a.entry->private_to_process = true;
 	return acquired_stream(&a, open_process(command, &mode, &child));
 }

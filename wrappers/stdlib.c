@@ -103,7 +103,7 @@ int save_mkstemp(char *template)
 {
 	struct acquisition a;
 
-	if (acquire(&a, &fd_kind, PLACE) < 0)
+	if (acquire_fd(&a, PLACE) < 0)
 		return -1;
 	return acquired_fd(&a, mkstemp(template));
 }

@@ -10,7 +10,7 @@ int save_eventfd(unsigned value, int flags)
 {
 	struct acquisition a;
 
-	if (acquire(&a, &fd_kind, PLACE) < 0)
+	if (acquire_fd(&a, PLACE) < 0)
 		return -1;
 	return acquired_fd(&a, eventfd(value, flags));
 }

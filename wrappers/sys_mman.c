@@ -305,7 +305,7 @@ int save_memfd_create(const char *name, unsigned flags)
 {
 	struct acquisition a;
 
-	if (acquire(&a, &fd_kind, PLACE) < 0)
+	if (acquire_fd(&a, PLACE) < 0)
 		return -1;
 	return acquired_fd(&a, memfd_create(name, flags));
 }

@@ -12,7 +12,7 @@ int save_signalfd(int fd, const sigset_t *mask, int flags)
 
 	if (fd != -1)
 		return signalfd(fd, mask, flags); /* the same one, changed */
-	if (acquire(&a, &fd_kind, PLACE) < 0)
+	if (acquire_fd(&a, PLACE) < 0)
 		return -1;
 	return acquired_fd(&a, signalfd(fd, mask, flags));
 }

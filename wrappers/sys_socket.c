@@ -17,7 +17,7 @@ int save_socket(int domain, int type, int protocol)
 {
 	struct acquisition a;
 
-	if (acquire(&a, &fd_kind, PLACE) < 0)
+	if (acquire_fd(&a, PLACE) < 0)
 		return -1;
 	return acquired_fd(&a, socket(domain, type, protocol));
 }
@@ -137,7 +137,7 @@ static int accept_tracked(const struct accepting_arguments *args, void *place)
 	int accepted;
 
 	for (;;) {
-		if (acquire(&a, &fd_kind, place) < 0)
+		if (acquire_fd(&a, place) < 0)
 			return -1;
 		/* The only thread is not cancelled, and nobody is faster. */
 		if (__libc_single_threaded)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -11,19 +10,21 @@
 #include "wrappers/acquire.h"
 #include "wrappers/child_private.h"
 
-int save_close(int fd)
+static __attribute__((noinline)) int close_slowly(int fd, void *place)
 {
 	struct departure d;
-	int result = -1;
+	int result;
 
-	if (let_go_fd(&d, fd, "close", PLACE) < 0)
+	if (let_go_fd(&d, fd, "close", place) < 0)
 		return -1;
-	if (!d.held.kind || fds_may_close(&d.held))
-		result = close(fd);
-	else
-		errno = EBADF;
+	result = close(fd);
 	gone(&d);
 	return result;
+}
+
+int save_close(int fd)
+{
+	return let_go_fd_quickly(fd) ? close(fd) : close_slowly(fd, PLACE);
 }
 
 static bool is_held(int fd, const struct task *by)
@@ -47,22 +48,19 @@ int save_fd(int fd)
 		return -1;
 	if (is_held(fd, task_self()))
 		return fd;
-	if (acquire_over(&a, &fd_kind, fd, "fd", PLACE) < 0)
+	if (acquire_fd(&a, PLACE) < 0 || acquire_over(&a, fd, "fd", PLACE) < 0)
 		return -1;
-	if (!is_held(fd, NULL) && acquire_covers(fd))
+	if (!is_held(fd, NULL))
 		return acquired_fd(&a, fd);
 	acquire_cancel(&a);
-	if (is_held(fd, NULL))
-		return reclaim_give_fd(fd, reclaim_self()) < 0 ? -1 : fd;
-	errno = ENOMEM; /* and it stays open, being the caller's */
-	return -1;
+	return reclaim_give_fd(fd, reclaim_self()) < 0 ? -1 : fd;
 }
 
 int save_dup(int fd)
 {
 	struct acquisition a;
 
-	if (acquire(&a, &fd_kind, PLACE) < 0)
+	if (acquire_fd(&a, PLACE) < 0)
 		return -1;
 	return acquired_fd(&a, dup(fd));
 }
@@ -73,7 +71,8 @@ int save_dup2(int old, int fd)
 
 	if (old == fd)
 		return dup2(old, fd);
-	if (acquire_over(&a, &fd_kind, fd, "dup2", PLACE) < 0)
+	if (acquire_fd(&a, PLACE) < 0 ||
+	    acquire_over(&a, fd, "dup2", PLACE) < 0)
 		return -1;
 	return acquired_fd(&a, dup2(old, fd));
 }
@@ -82,7 +81,8 @@ int save_dup3(int old, int fd, int flags)
 {
 	struct acquisition a;
 
-	if (acquire_over(&a, &fd_kind, fd, "dup3", PLACE) < 0)
+	if (acquire_fd(&a, PLACE) < 0 ||
+	    acquire_over(&a, fd, "dup3", PLACE) < 0)
 		return -1;
 	return acquired_fd(&a, dup3(old, fd, flags));
 }

@@ -1,0 +1,646 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * malloc - a whole program's memory in one block
+ *
+ * Preloaded into a program that knows nothing of it, this is its malloc.  The
+ * block is made when memory is first asked for, as the environment says
+ * (reclaim-run(1)); the settings are then taken out of it, so that what the
+ * program starts is outside.  What was allocated before there was an
+ * environment, or since the block is full, is libc's.
+ *
+ * Safe before constructors, from any thread, and in the child of a fork, which
+ * goes on in a copy of the block.
+ *
+ * Source: OTP's erl_set_memory_block(3), by which all of the emulator's memory
+ * was in one block; malloc(3).
+ */
+#include "config.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fnmatch.h>
+#include <limits.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "reclaim/block.h"
+#include "reclaim/picture_private.h"
+
+/* libc's own, by the names that it has for this. */
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t n, size_t size);
+void *__libc_realloc(void *ptr, size_t size);
+void *__libc_memalign(size_t align, size_t size);
+void __libc_free(void *ptr);
+
+#define EXPORT __attribute__((visibility("default")))
+
+/* ---- settings, from the environment ---- */
+
+#define VARIABLE     "RECLAIM_BLOCK_"
+#define DEFAULT_SIZE ((size_t)1 << 30)
+
+enum misuse { MISUSE_OFF, MISUSE_WARN, MISUSE_ABORT };
+
+static struct {
+	bool spill;		 /* when it is full, to libc */
+	bool at_exit, on_signal; /* tell the figures */
+	enum misuse misuse;
+	char svg[PATH_MAX];
+	char program[64];
+} settings = {.misuse = MISUSE_WARN};
+
+static struct block *block; /* set once, with `inside` */
+
+static enum {
+	UNKNOWN, /* nobody has asked for memory, or there is no environment */
+	OUTSIDE, /* not this program */
+	INSIDE,
+} where;
+
+/* A line on stderr, in one piece and without memory. */
+__attribute__((format(printf, 1, 2))) static void say(const char *format, ...)
+{
+	char line[512];
+	int saved = errno, n;
+	va_list args;
+
+	n = snprintf(line, sizeof(line),
+		     "reclaim-block: %s %d: ", settings.program, (int)getpid());
+	va_start(args, format);
+	n += vsnprintf(line + n, sizeof(line) - (size_t)n - 1, format, args);
+	va_end(args);
+	if (n > (int)sizeof(line) - 2)
+		n = sizeof(line) - 2;
+	line[n++] = '\n';
+	if (write(STDERR_FILENO, line, (size_t)n) < 0)
+		n = 0; /* there is nobody to tell */
+	errno = saved;
+}
+
+/* A number of bytes, with K, M, G or T behind it; 0: it is none. */
+static size_t bytes_of(const char *text)
+{
+	static const char units[] = "kmgt";
+	unsigned long long value;
+	const char *unit;
+	char *end;
+
+	value = strtoull(text, &end, 10);
+	unit = *end ? strchr(units, *end | 0x20) : NULL;
+	if (*text == '-' || (*end && (!unit || end[1])))
+		return 0;
+	for (; unit && unit >= units; unit--)
+		if (__builtin_mul_overflow(value, 1024, &value))
+			return 0;
+	return value;
+}
+
+static const char *setting(const char *name)
+{
+	const char *value = getenv(name);
+
+	return value && *value ? value : NULL;
+}
+
+static size_t wanted_size(void)
+{
+	const char *text = setting(VARIABLE "SIZE");
+	size_t size = text ? bytes_of(text) : DEFAULT_SIZE;
+
+	if (size < BLOCK_LEAST)
+		say("RECLAIM_BLOCK_SIZE=%s is no size of 64K or more: the "
+		    "program runs outside of a block",
+		    text);
+	return size < BLOCK_LEAST ? 0 : size;
+}
+
+static enum block_policy wanted_policy(void)
+{
+	const char *name = setting(VARIABLE "POLICY");
+	int policy = name ? block_policy(name) : BLOCK_AOFF;
+
+	if (policy >= 0)
+		return (enum block_policy)policy;
+	say("RECLAIM_BLOCK_POLICY=%s is none of \"aoff\", \"aobf\" and \"bf\": "
+	    "it is aoff",
+	    name);
+	return BLOCK_AOFF;
+}
+
+/* The number of a variable's value among some, or of the default. */
+static int choice(const char *name, const char *const values[], int otherwise)
+{
+	const char *value = setting(name);
+	int i;
+
+	for (i = 0; value && values[i]; i++)
+		if (strcmp(values[i], value) == 0)
+			return i;
+	if (value)
+		say("%s=%s is not known: it is %s", name, value,
+		    values[otherwise]);
+	return otherwise;
+}
+
+static void read_settings(void)
+{
+	static const char *const full[] = {"fail", "spill", NULL};
+	static const char *const misuse[] = {"off", "warn", "abort", NULL};
+	const char *tell = setting(VARIABLE "STATS");
+	const char *svg = setting(VARIABLE "SVG");
+
+	settings.spill = choice(VARIABLE "FULL", full, 0);
+	settings.misuse =
+		(enum misuse)choice(VARIABLE "MISUSE", misuse, MISUSE_WARN);
+	settings.at_exit = tell && strstr(tell, "exit");
+	settings.on_signal = tell && strstr(tell, "signal");
+	if (svg)
+		snprintf(settings.svg, sizeof(settings.svg), "%s", svg);
+}
+
+/* RECLAIM_BLOCK_ONLY: a pattern for the name of the program that is meant. */
+static bool is_meant(void)
+{
+	const char *pattern = setting(VARIABLE "ONLY"), *name;
+	char path[PATH_MAX];
+	ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - 1);
+
+	path[len > 0 ? len : 0] = '\0';
+	name = strrchr(path, '/');
+	name = name ? name + 1 : path;
+	snprintf(settings.program, sizeof(settings.program), "%.63s", name);
+	return !pattern || fnmatch(pattern, name, 0) == 0;
+}
+
+/* ---- the block ---- */
+
+static void begin(void)
+{
+	size_t size = wanted_size();
+	void *area;
+
+	if (!size)
+		return;
+	area = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (area == MAP_FAILED) {
+		say("there is no room for a block of %zu bytes: the program "
+		    "runs outside of one",
+		    size);
+		return;
+	}
+	read_settings();
+	block = block_begin(area, size, wanted_policy(), true);
+	where = INSIDE;
+}
+
+/* Nobody made a thread yet: that would have asked for memory. */
+static bool is_inside(void)
+{
+	int saved;
+
+	if (__builtin_expect(where != UNKNOWN, 1))
+		return where == INSIDE;
+	if (!environ)
+		return false;
+	saved = errno;
+	where = OUTSIDE;
+	if (is_meant())
+		begin();
+	errno = saved;
+	return where == INSIDE;
+}
+
+static bool has(const void *ptr)
+{
+	return block &&
+	       (size_t)((const char *)ptr - block->area) < block->area_size;
+}
+
+/* ---- figures ---- */
+
+static atomic_size_t spilled, spilled_blocks;
+static atomic_bool wanted; /* by a signal that came at a bad moment */
+
+EXPORT int reclaim_block_info(struct reclaim_block_info *info)
+{
+	struct block_figures figures;
+
+	if (!block || !info) {
+		errno = EINVAL;
+		return -1;
+	}
+	block_figures(block, &figures);
+	*info = (struct reclaim_block_info){
+		.area = block->area,
+		.total = figures.total,
+		.kept = figures.kept,
+		.allocated = figures.allocated,
+		.peak = figures.peak,
+		.free = figures.free,
+		.longest = figures.longest,
+		.blocks = figures.blocks,
+		.holes = figures.holes,
+		.spilled = atomic_load(&spilled),
+		.spilled_blocks = atomic_load(&spilled_blocks),
+	};
+	stpcpy(info->policy, block_policy_name(block->policy));
+	return 0;
+}
+
+/* One is taken at a time. */
+static struct picture picture;
+static pthread_mutex_t drawing = PTHREAD_MUTEX_INITIALIZER;
+
+static void tell_figures(void)
+{
+	struct reclaim_block_info info;
+	char row[3 * 64 + 1];
+
+	if (reclaim_block_info(&info) < 0 ||
+	    pthread_mutex_trylock(&drawing) != 0)
+		return;
+	picture_take(&picture, block);
+	picture_row(&picture, 64, row);
+	pthread_mutex_unlock(&drawing);
+	say("block of %zu KiB, %s: %zu KiB allocated in %zu (%zu KiB at most), "
+	    "%zu KiB free in %zu (largest %zu KiB), %zu KiB kept; outside %zu "
+	    "KiB in %zu",
+	    info.total >> 10, info.policy, info.allocated >> 10, info.blocks,
+	    info.peak >> 10, info.free >> 10, info.holes, info.longest >> 10,
+	    info.kept >> 10, info.spilled >> 10, info.spilled_blocks);
+	say("[%s]", row);
+}
+
+static void tell_if_wanted(void)
+{
+	if (__builtin_expect(
+		    atomic_load_explicit(&wanted, memory_order_relaxed), 0) &&
+	    atomic_exchange(&wanted, false))
+		tell_figures();
+}
+
+/* Who has the lock is about to drop it, and then tells. */
+static void on_signal(int number)
+{
+	int saved = errno;
+
+	(void)number;
+	if (block_try_lock(block)) {
+		block_unlock(block);
+		tell_figures();
+	} else {
+		atomic_store(&wanted, true);
+	}
+	errno = saved;
+}
+
+EXPORT int reclaim_block_svg(FILE *to)
+{
+	struct picture *copy;
+	int result;
+
+	if (!block) {
+		errno = EINVAL;
+		return -1;
+	}
+	copy = malloc(sizeof(*copy));
+	if (!copy)
+		return -1;
+	picture_take(copy, block);
+	result = picture_svg(copy, to);
+	free(copy);
+	return result;
+}
+
+static void draw(void)
+{
+	FILE *to = fopen(settings.svg, "we");
+
+	if (!to || reclaim_block_svg(to) < 0)
+		say("%s: %m", settings.svg);
+	if (to)
+		fclose(to);
+}
+
+/* ---- what is outside ---- */
+
+static size_t size_outside(void *ptr)
+{
+	static size_t (*of_libc)(void *);
+
+	if (!of_libc)
+		of_libc = dlsym(RTLD_NEXT, "malloc_usable_size");
+	return of_libc ? of_libc(ptr) : 0;
+}
+
+static void count_outside(void *ptr)
+{
+	if (!ptr || where != INSIDE)
+		return;
+	atomic_fetch_add(&spilled, size_outside(ptr));
+	atomic_fetch_add(&spilled_blocks, 1);
+}
+
+/* What was allocated before there was a block was not counted. */
+static void uncount_outside(void *ptr)
+{
+	size_t size;
+
+	if (where != INSIDE || atomic_load(&spilled_blocks) == 0)
+		return;
+	size = size_outside(ptr);
+	if (size > atomic_load(&spilled))
+		return;
+	atomic_fetch_sub(&spilled, size);
+	atomic_fetch_sub(&spilled_blocks, 1);
+}
+
+static void *alloc_outside(size_t size, size_t align)
+{
+	void *ptr = align > GRANULE ? __libc_memalign(align, size)
+				    : __libc_malloc(size);
+
+	count_outside(ptr);
+	return ptr;
+}
+
+static void free_outside(void *ptr)
+{
+	uncount_outside(ptr);
+	__libc_free(ptr);
+}
+
+static void *realloc_outside(void *ptr, size_t size)
+{
+	void *moved;
+
+	uncount_outside(ptr);
+	moved = __libc_realloc(ptr, size);
+	count_outside(moved ? moved : size ? ptr : NULL);
+	return moved;
+}
+
+/* ---- what is inside ---- */
+
+static void *alloc(size_t size, size_t align)
+{
+	void *ptr;
+
+	if (!is_inside())
+		return alloc_outside(size, align);
+	ptr = block_alloc(block, size, align);
+	tell_if_wanted();
+	if (!ptr && settings.spill)
+		return alloc_outside(size, align);
+	return ptr;
+}
+
+static void tell_misuse(enum block_found found, const char *did, void *ptr)
+{
+	if (settings.misuse == MISUSE_OFF)
+		return;
+	say("%s of %p, which %s: nothing is done", did, ptr,
+	    found == BLOCK_HOLE ? "was freed before" : "is in the middle");
+	if (settings.misuse == MISUSE_ABORT)
+		abort();
+}
+
+static void *realloc_inside(void *ptr, size_t size)
+{
+	enum block_found found = block_find(block, ptr);
+	size_t before;
+	void *moved;
+
+	if (found != BLOCK_ALLOCATED) {
+		tell_misuse(found, "realloc", ptr);
+		errno = EINVAL;
+		return NULL;
+	}
+	if (size == 0) {
+		block_free(block, ptr);
+		return NULL;
+	}
+	if (block_resize(block, ptr, size))
+		return ptr;
+	before = block_size(block, ptr);
+	moved = alloc(size, GRANULE);
+	if (moved) {
+		memcpy(moved, ptr, size < before ? size : before);
+		block_free(block, ptr);
+	}
+	return moved;
+}
+
+/* ---- malloc(3) ---- */
+
+EXPORT void *malloc(size_t size)
+{
+	return alloc(size, GRANULE);
+}
+
+EXPORT void free(void *ptr)
+{
+	enum block_found found;
+
+	if (!ptr)
+		return;
+	if (!has(ptr)) {
+		free_outside(ptr);
+		return;
+	}
+	found = block_free(block, ptr);
+	if (__builtin_expect(found != BLOCK_ALLOCATED, 0))
+		tell_misuse(found, "free", ptr);
+	tell_if_wanted();
+}
+
+EXPORT void *calloc(size_t n, size_t size)
+{
+	size_t bytes;
+	void *ptr = NULL;
+
+	if (__builtin_mul_overflow(n, size, &bytes)) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	if (is_inside())
+		ptr = block_calloc(block, bytes);
+	if (!ptr && (where != INSIDE || settings.spill)) {
+		ptr = __libc_calloc(1, bytes);
+		count_outside(ptr);
+	}
+	tell_if_wanted();
+	return ptr;
+}
+
+EXPORT void *realloc(void *ptr, size_t size)
+{
+	if (!ptr)
+		return alloc(size, GRANULE);
+	return has(ptr) ? realloc_inside(ptr, size)
+			: realloc_outside(ptr, size);
+}
+
+EXPORT void *reallocarray(void *ptr, size_t n, size_t size)
+{
+	size_t bytes;
+
+	if (__builtin_mul_overflow(n, size, &bytes)) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	return realloc(ptr, bytes);
+}
+
+static bool is_power_of_two(size_t n)
+{
+	return n != 0 && (n & (n - 1)) == 0;
+}
+
+EXPORT void *aligned_alloc(size_t align, size_t size)
+{
+	if (!is_power_of_two(align)) {
+		errno = EINVAL;
+		return NULL;
+	}
+	return alloc(size, align);
+}
+
+/* As glibc's, an alignment that is none is rounded up to one. */
+EXPORT void *memalign(size_t align, size_t size)
+{
+	size_t rounded = GRANULE;
+
+	while (rounded < align && rounded << 1)
+		rounded <<= 1;
+	return alloc(size, rounded);
+}
+
+EXPORT int posix_memalign(void **ptr, size_t align, size_t size)
+{
+	int saved = errno, error = 0;
+	void *at;
+
+	if (!is_power_of_two(align) || align % sizeof(void *))
+		return EINVAL;
+	at = alloc(size, align);
+	if (at)
+		*ptr = at;
+	else
+		error = ENOMEM;
+	errno = saved;
+	return error;
+}
+
+EXPORT void *valloc(size_t size)
+{
+	return alloc(size, (size_t)getpagesize());
+}
+
+EXPORT void *pvalloc(size_t size)
+{
+	size_t page = (size_t)getpagesize();
+
+	return alloc((size + page - 1) & -page, page);
+}
+
+EXPORT size_t malloc_usable_size(void *ptr)
+{
+	if (!ptr)
+		return 0;
+	return has(ptr) ? block_size(block, ptr) : size_outside(ptr);
+}
+
+/* ---- the process's beginning, forks and end ---- */
+
+/* Without what asked for this library, and is a path that ends in its name. */
+static void take_out_of_preload(void)
+{
+	static const char name[] = "libreclaim-block.so";
+	char *value = getenv("LD_PRELOAD"), *from = value, *to = value, *last;
+	size_t len;
+
+	while (from && *from) {
+		len = strcspn(from, ": ");
+		last = memrchr(from, '/', len);
+		last = last ? last + 1 : from;
+		if (strncmp(last, name, sizeof(name) - 1) != 0) {
+			if (to != value)
+				*to++ = ':';
+			memmove(to, from, len);
+			to += len;
+		}
+		from += len + (from[len] != '\0');
+	}
+	if (to)
+		*to = '\0';
+	if (to && to == value)
+		unsetenv("LD_PRELOAD");
+}
+
+static void take_out_settings(void)
+{
+	size_t len = sizeof(VARIABLE) - 1;
+	char **from = environ, **to = environ;
+
+	for (; *from; from++)
+		if (strncmp(*from, VARIABLE, len) != 0)
+			*to++ = *from;
+	*to = NULL;
+}
+
+static void lock_before_fork(void)
+{
+	pthread_mutex_lock(&drawing);
+	block_lock(block);
+}
+
+static void unlock_after_fork(void)
+{
+	block_unlock(block);
+	pthread_mutex_unlock(&drawing);
+}
+
+static void listen_for_signal(void)
+{
+	struct sigaction action = {.sa_handler = on_signal,
+				   .sa_flags = SA_RESTART};
+
+	sigemptyset(&action.sa_mask);
+	sigaction(SIGUSR2, &action, NULL);
+}
+
+__attribute__((constructor)) static void start(void)
+{
+	const char *inherit;
+
+	if (!is_inside())
+		return;
+	inherit = setting(VARIABLE "INHERIT");
+	if (!inherit || strcmp(inherit, "1") != 0) {
+		take_out_of_preload();
+		take_out_settings();
+	}
+	pthread_atfork(lock_before_fork, unlock_after_fork, unlock_after_fork);
+	if (settings.on_signal)
+		listen_for_signal();
+}
+
+__attribute__((destructor)) static void finish(void)
+{
+	if (where != INSIDE)
+		return;
+	if (settings.at_exit)
+		tell_figures();
+	if (*settings.svg)
+		draw();
+}
