@@ -142,9 +142,15 @@ static void cut_before(struct block *block, size_t at, size_t from)
 	leave(block, at, from);
 }
 
+/* Those who free look at it without the lock. */
+static void set_live(struct block *block, size_t live)
+{
+	__atomic_store_n(&block->live, live, __ATOMIC_RELAXED);
+}
+
 static void count(struct block *block, size_t granules)
 {
-	block->live += granules;
+	set_live(block, block->live + granules);
 	if (block->live > block->peak)
 		block->peak = block->live;
 }
@@ -293,18 +299,26 @@ struct block *block_begin(void *area, size_t size, enum block_policy policy,
 
 void block_end(struct block *block)
 {
+	front_close(&block->fronts);
 	if (block->guard)
 		tools_pool_end(block, memory_at(block, FIRST_GRANULE),
 			       granules_in(block) * GRANULE);
 }
 
-/* ---- allocating ---- */
+/* ---- granules, aligned ---- */
 
 static size_t beyond(const struct block *block, size_t at, size_t align)
 {
 	uintptr_t address = (uintptr_t)memory_at(block, at);
 
 	return (-address & (align - 1)) / GRANULE;
+}
+
+static void put_back(struct block *block, size_t at, size_t end)
+{
+	set_live(block, block->live - (end - at));
+	block->blocks--;
+	leave(block, at, end);
 }
 
 /* With room to begin at an aligned address, if that is asked for. */
@@ -325,6 +339,129 @@ static size_t alloc_granules(struct block *block, size_t granules, size_t align)
 	return from;
 }
 
+/* ---- fronts ---- */
+
+/* Of the fronts' own memory, which the block counts as an allocation. */
+#define FRONT_GRANULES ((sizeof(struct front) + GRANULE - 1) / GRANULE)
+
+/*
+ * Beyond that much of the block, in eighths, nothing is kept: there what is
+ * freed is wanted by all, and as one piece.
+ */
+#define FRONT_GATE 7
+
+/* What is no allocation was freed by two threads at once, and stays as it is.
+ */
+static void flush(struct block *block, struct front *front, size_t down_to)
+{
+	struct kept *kept = front_let_go(front, down_to), *next;
+	size_t at;
+
+	for (; kept; kept = next) {
+		next = kept->next;
+		at = granule_of(block, kept);
+		if (is_start(&block->pages, at) && !is_hole(&block->pages, at))
+			put_back(block, at, next_start(&block->pages, at));
+	}
+}
+
+/* Whether there was anything. */
+static bool flush_all(struct block *block)
+{
+	size_t live = block->live;
+	struct front *front;
+
+	for (front = block->fronts.first; front; front = front->next)
+		flush(block, front, 0);
+	return block->live < live;
+}
+
+static size_t alloc_or_flush(struct block *block, size_t granules, size_t align)
+{
+	size_t at = alloc_granules(block, granules, align);
+
+	if (at == SIZE_MAX && block->fronts.first && flush_all(block))
+		at = alloc_granules(block, granules, align);
+	return at;
+}
+
+static void make_front(struct block *block)
+{
+	size_t at;
+
+	if (!front_may_have())
+		return;
+	lock_take(&block->lock);
+	at = alloc_granules(block, FRONT_GRANULES, GRANULE);
+	if (at != SIZE_MAX)
+		front_begin(&block->fronts, memset(memory_at(block, at), 0,
+						   FRONT_GRANULES * GRANULE));
+	lock_drop(&block->lock);
+}
+
+/*
+ * Keep what certainly is an allocation, and not kept already.  What has the
+ * bits of a live one may still be changed by others, if it is another's: then
+ * its end is found to be anywhere, or far away.
+ */
+static bool keep(struct block *block, void *ptr)
+{
+	const struct fronts *fronts = &block->fronts;
+	size_t offset = (size_t)((char *)ptr - block->base), length;
+	size_t at = offset / GRANULE;
+	bool full, kept;
+
+	if (at - FIRST_GRANULE >= granules_in(block) || offset % GRANULE ||
+	    !is_start(&block->pages, at) || is_hole(&block->pages, at))
+		return false;
+	length = length_at(&block->pages, at);
+	if (length > FRONT_MOST ||
+	    ((struct kept *)ptr)->key == front_key(fronts) ||
+	    __atomic_load_n(&block->live, __ATOMIC_RELAXED) > fronts->gate)
+		return false;
+	if (!front_own(fronts) && !front_mine.over)
+		make_front(block);
+	kept = front_keep(fronts, ptr, length, &full);
+	if (kept && full) {
+		lock_take(&block->lock);
+		flush(block, front_mine.front, fronts->most / 4 * 3);
+		lock_drop(&block->lock);
+	}
+	return kept;
+}
+
+bool block_front(struct block *block, size_t bytes)
+{
+	bool may;
+
+	lock_take(&block->lock);
+	may = !block->guard && front_open(block, &block->fronts);
+	if (may) {
+		block->fronts.most = bytes / GRANULE;
+		block->fronts.gate = granules_in(block) / 8 * FRONT_GATE;
+		if (!bytes)
+			flush_all(block);
+	}
+	lock_drop(&block->lock);
+	return may || !bytes;
+}
+
+void block_front_ends(struct block *block, struct front *front)
+{
+	struct front **link = &block->fronts.first;
+	size_t at = granule_of(block, front);
+
+	lock_take(&block->lock);
+	flush(block, front, 0);
+	while (*link != front)
+		link = &(*link)->next;
+	*link = front->next;
+	put_back(block, at, next_start(&block->pages, at));
+	lock_drop(&block->lock);
+}
+
+/* ---- allocating ---- */
+
 static void *alloc(struct block *block, size_t size, size_t align,
 		   size_t *untouched)
 {
@@ -334,7 +471,7 @@ static void *alloc(struct block *block, size_t size, size_t align,
 	if (size <= block->area_size && align <= block->area_size) {
 		lock_take(&block->lock);
 		*untouched = block->untouched;
-		at = alloc_granules(block, granules_for(block, size), align);
+		at = alloc_or_flush(block, granules_for(block, size), align);
 		lock_drop(&block->lock);
 	}
 	if (at == SIZE_MAX) {
@@ -349,19 +486,31 @@ static void *alloc(struct block *block, size_t size, size_t align,
 	return ptr;
 }
 
+/* What the thread itself has freed, if there is any of this length. */
+static void *alloc_in_front(struct block *block, size_t size)
+{
+	return block->fronts.most && size <= FRONT_MOST * GRANULE
+		       ? front_take(&block->fronts, granules_for(block, size))
+		       : NULL;
+}
+
 void *block_alloc(struct block *block, size_t size, size_t align)
 {
+	void *ptr = align <= GRANULE ? alloc_in_front(block, size) : NULL;
 	size_t untouched;
 
-	return alloc(block, size, align, &untouched);
+	return ptr ? ptr : alloc(block, size, align, &untouched);
 }
 
 /* What nobody had before is zero already, and stays untouched. */
 void *block_calloc(struct block *block, size_t size)
 {
+	char *ptr = alloc_in_front(block, size), *clean;
 	size_t untouched, dirty;
-	char *ptr = alloc(block, size, GRANULE, &untouched), *clean;
 
+	if (ptr)
+		return memset(ptr, 0, size);
+	ptr = alloc(block, size, GRANULE, &untouched);
 	if (!ptr)
 		return NULL;
 	clean = memory_at(block, block->zeroed ? untouched : block->pages.end);
@@ -388,30 +537,41 @@ static enum block_found find(const struct block *block, const void *ptr)
 	return is_hole(&block->pages, at) ? BLOCK_HOLE : BLOCK_INSIDE;
 }
 
+/* What a thread keeps is free. */
+static enum block_found find_live(struct block *block, const void *ptr)
+{
+	enum block_found found = find(block, ptr);
+
+	if (found == BLOCK_ALLOCATED && block->fronts.first &&
+	    front_has(&block->fronts, ptr,
+		      length_at(&block->pages, granule_of(block, ptr))))
+		return BLOCK_HOLE;
+	return found;
+}
+
 enum block_found block_find(struct block *block, const void *ptr)
 {
 	enum block_found found;
 
 	lock_take(&block->lock);
-	found = find(block, ptr);
+	found = find_live(block, ptr);
 	lock_drop(&block->lock);
 	return found;
 }
 
 enum block_found block_free(struct block *block, void *ptr)
 {
-	size_t at = granule_of(block, ptr), end;
+	size_t at = granule_of(block, ptr);
 	enum block_found found;
 
+	if (block->fronts.most && keep(block, ptr))
+		return BLOCK_ALLOCATED;
 	lock_take(&block->lock);
-	found = find(block, ptr);
+	found = find_live(block, ptr);
 	if (found == BLOCK_ALLOCATED) {
 		if (block->guard)
 			tools_pool_freed(block, ptr, read_asked(block, ptr));
-		end = next_start(&block->pages, at);
-		block->live -= end - at;
-		block->blocks--;
-		leave(block, at, end);
+		put_back(block, at, next_start(&block->pages, at));
 	}
 	lock_drop(&block->lock);
 	return found;
@@ -466,6 +626,23 @@ bool block_resize(struct block *block, void *ptr, size_t size)
 
 /* ---- looking at it ---- */
 
+/* What threads keep is free, what their fronts are in is the block's own. */
+static void add_fronts(struct block *block, struct block_figures *figures)
+{
+	struct front *front;
+
+	for (front = block->fronts.first; front; front = front->next) {
+		front_wait(front);
+		figures->fronts += front->granules * GRANULE;
+		figures->blocks -= front->blocks + 1;
+		front_drop(front);
+		figures->kept += FRONT_GRANULES * GRANULE;
+		figures->allocated -= FRONT_GRANULES * GRANULE;
+	}
+	figures->allocated -= figures->fronts;
+	figures->free += figures->fronts;
+}
+
 void block_figures(struct block *block, struct block_figures *figures)
 {
 	size_t longest;
@@ -485,6 +662,7 @@ void block_figures(struct block *block, struct block_figures *figures)
 		.blocks = block->blocks,
 		.holes = block->holes,
 	};
+	add_fronts(block, figures);
 	lock_drop(&block->lock);
 }
 
@@ -495,6 +673,7 @@ void block_each(struct block *block,
 	size_t at, next;
 
 	lock_take(&block->lock);
+	flush_all(block);
 	for (at = FIRST_GRANULE; at < block->pages.end; at = next) {
 		next = next_start(&block->pages, at);
 		fn(memory_at(block, at), (next - at) * GRANULE,
@@ -505,17 +684,40 @@ void block_each(struct block *block,
 
 /* ---- fork and signals ---- */
 
+static void drop_fronts(struct front *front, const struct front *until)
+{
+	for (; front != until; front = front->next)
+		front_drop(front);
+}
+
+/* A thread that was interrupted while at its front does not go on. */
 bool block_try_lock(struct block *block)
 {
-	return lock_try(&block->lock);
+	struct front *front;
+
+	if (!lock_try(&block->lock))
+		return false;
+	for (front = block->fronts.first; front; front = front->next)
+		if (!front_try(front))
+			break;
+	if (front) {
+		drop_fronts(block->fronts.first, front);
+		lock_drop(&block->lock);
+	}
+	return !front;
 }
 
 void block_lock(struct block *block)
 {
+	struct front *front;
+
 	lock_take(&block->lock);
+	for (front = block->fronts.first; front; front = front->next)
+		front_wait(front);
 }
 
 void block_unlock(struct block *block)
 {
+	drop_fronts(block->fronts.first, NULL);
 	lock_drop(&block->lock);
 }
