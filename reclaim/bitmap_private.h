@@ -55,33 +55,40 @@ static inline unsigned bits_last(uint64_t bits)
 	return 63 - (unsigned)__builtin_clzll(bits);
 }
 
-static inline void bitmap_add(struct bitmap *bitmap, size_t number)
+/* Whether it was not there. */
+static inline bool bitmap_add(struct bitmap *bitmap, size_t number)
 {
+	uint64_t *word = &bitmap->level[0][number / 64];
+	uint64_t before = *word, bit = (uint64_t)1 << number % 64;
+	bool is_new = !(before & bit);
 	unsigned i;
 
-	for (i = 0; i < bitmap->levels; i++, number /= 64) {
-		uint64_t *word = &bitmap->level[i][number / 64];
-		uint64_t before = bits_load(word);
-
+	bits_store(word, before | bit);
+	for (i = 1; !before && i < bitmap->levels; i++) {
+		number /= 64;
+		word = &bitmap->level[i][number / 64];
+		before = *word;
 		bits_store(word, before | (uint64_t)1 << number % 64);
-		if (before)
-			return;
 	}
+	return is_new;
 }
 
-static inline void bitmap_remove(struct bitmap *bitmap, size_t number)
+/* Whether it was there. */
+static inline bool bitmap_remove(struct bitmap *bitmap, size_t number)
 {
+	uint64_t *word = &bitmap->level[0][number / 64];
+	uint64_t bit = (uint64_t)1 << number % 64, after = *word & ~bit;
+	bool was_there = *word & bit;
 	unsigned i;
 
-	for (i = 0; i < bitmap->levels; i++, number /= 64) {
-		uint64_t *word = &bitmap->level[i][number / 64];
-		uint64_t after =
-			bits_load(word) & ~((uint64_t)1 << number % 64);
-
+	bits_store(word, after);
+	for (i = 1; !after && i < bitmap->levels; i++) {
+		number /= 64;
+		word = &bitmap->level[i][number / 64];
+		after = *word & ~((uint64_t)1 << number % 64);
 		bits_store(word, after);
-		if (after)
-			return;
 	}
+	return was_there;
 }
 
 #endif

@@ -34,127 +34,92 @@ const char *block_policy_name(enum block_policy policy)
 	return policy_names[policy];
 }
 
-/* ---- the index ---- */
-
-static uint16_t told(size_t length)
-{
-	return length < FIT_MOST ? (uint16_t)length : FIT_MOST;
-}
-
-static void set_if_long(struct first_fit *fit, const struct hole *hole,
-			size_t length)
-{
-	if (__builtin_expect(hole->length >= FIT_MOST, 0))
-		first_fit_set_mib(fit, hole->at / (1024 * PAGE_GRANULES),
-				  length);
-}
-
-/* If it was the longest of its page, another is. */
-static void forget_by_address(struct block *block, const struct hole *hole)
-{
-	struct first_fit *fit = &block->fit.first;
-	size_t page = hole->at / PAGE_GRANULES;
-
-	if (first_fit_get(fit, page) == told(hole->length))
-		first_fit_set(fit, page,
-			      told(pages_longest(&block->pages, page)));
-	set_if_long(fit, hole, 0);
-}
-
-static void note_by_address(struct block *block, const struct hole *hole)
-{
-	struct first_fit *fit = &block->fit.first;
-	size_t page = hole->at / PAGE_GRANULES;
-
-	if (first_fit_get(fit, page) < told(hole->length))
-		first_fit_set(fit, page, told(hole->length));
-	set_if_long(fit, hole, hole->length);
-}
-
-/* A hole has gone from the pages already. */
-static void forget(struct block *block, const struct hole *hole)
-{
-	block->holes--;
-	if (block->policy == BLOCK_AOFF)
-		forget_by_address(block, hole);
-	else
-		best_fit_remove(&block->fit.best, &block->pages, hole);
-}
-
-/* It has come. */
-static void note(struct block *block, const struct hole *hole)
-{
-	block->holes++;
-	if (block->policy == BLOCK_AOFF)
-		note_by_address(block, hole);
-	else
-		best_fit_add(&block->fit.best, hole);
-}
-
-/* In a page there is one that is long enough. */
-static size_t first_enough(const struct pages *pages, size_t page,
-			   size_t granules)
-{
-	uint64_t holes = bits_load(&pages->page[page].holes);
-	size_t at;
-
-	for (;; holes &= holes - 1) {
-		at = page * PAGE_GRANULES + bits_first(holes);
-		if (length_at(pages, at) >= granules)
-			return at;
-	}
-}
-
-static size_t find_hole(const struct block *block, size_t granules)
-{
-	size_t page;
-
-	if (block->policy != BLOCK_AOFF)
-		return best_fit_find(&block->fit.best, &block->pages, granules);
-	page = first_fit_find(&block->fit.first, granules);
-	return page == SIZE_MAX ? page
-				: first_enough(&block->pages, page, granules);
-}
-
 /* ---- allocating and freeing, in granules ---- */
 
-/* A hole begins later, if there is anything left of it. */
-static void shorten(struct block *block, const struct hole *hole, size_t from)
+/*
+ * Whoever gets memory writes to its beginning, which is often not in the cache:
+ * it is fetched while the rest is done.
+ */
+static void fetch(const struct block *block, size_t at)
 {
-	struct hole rest = {from, hole->at + hole->length - from};
-	struct pages *pages = &block->pages;
+	__builtin_prefetch(block->base + at * GRANULE, 1);
+}
 
-	no_hole_at(pages, hole->at, true);
-	start_at(pages, from, true);
-	hole_at(pages, from, rest.length > 0);
-	forget(block, hole);
-	if (rest.length)
-		note(block, &rest);
-	if (from > block->untouched)
-		block->untouched = from;
+/* Where the policy's hole was for so many, or SIZE_MAX. */
+static size_t use_by_address(struct block *block, size_t granules)
+{
+	struct first_fit *fit = &block->fit.first;
+	struct first_found found =
+		first_fit_choose(fit, &block->pages, granules);
+	struct hole rest;
+
+	if (!found.hole.length)
+		return SIZE_MAX;
+	fetch(block, found.hole.at);
+	rest = pages_shorten(&block->pages, &found.hole,
+			     found.hole.at + granules);
+	block->holes -= !rest.length;
+	first_fit_use(fit, &found, &rest);
+	return found.hole.at;
+}
+
+static size_t use_by_length(struct block *block, size_t granules)
+{
+	struct best_fit *fit = &block->fit.best;
+	struct best_found found = best_fit_choose(fit, &block->pages, granules);
+	struct hole rest;
+
+	if (!found.hole.length)
+		return SIZE_MAX;
+	fetch(block, found.hole.at);
+	rest = pages_shorten(&block->pages, &found.hole,
+			     found.hole.at + granules);
+	block->holes -= !rest.length;
+	best_fit_use(fit, &found, &rest);
+	return found.hole.at;
+}
+
+static size_t use(struct block *block, size_t granules)
+{
+	size_t at = block->policy == BLOCK_AOFF
+			    ? use_by_address(block, granules)
+			    : use_by_length(block, granules);
+
+	if (at != SIZE_MAX && at + granules > block->untouched)
+		block->untouched = at + granules;
+	return at;
 }
 
 /* What begins at `at` and ends at `end` is a hole, with those beside it. */
 static void leave(struct block *block, size_t at, size_t end)
 {
-	struct pages *pages = &block->pages;
-	size_t before = previous_start(pages, at);
-	bool from_before = is_hole(pages, before), on = is_hole(pages, end);
-	struct hole previous = {before, at - before}, next = {.at = end}, all;
+	struct joined joined = pages_join(&block->pages, at, end);
 
-	if (on)
-		next.length = length_at(pages, end);
-	all.at = from_before ? before : at;
-	all.length = end + next.length - all.at;
-	no_start_at(pages, at, from_before);
-	hole_at(pages, all.at, true);
-	no_start_at(pages, end, on);
-	no_hole_at(pages, end, on);
-	if (from_before)
-		forget(block, &previous);
-	if (on)
-		forget(block, &next);
-	note(block, &all);
+	block->holes +=
+		1 - (joined.before.length > 0) - (joined.behind.length > 0);
+	if (block->policy == BLOCK_AOFF)
+		first_fit_join(&block->fit.first, &block->pages, &joined);
+	else
+		best_fit_join(&block->fit.best, &block->pages, &joined);
+}
+
+/* A hole that was not chosen by the policy begins later. */
+static void shorten(struct block *block, const struct hole *hole, size_t from)
+{
+	struct hole rest = pages_shorten(&block->pages, hole, from);
+
+	block->holes -= !rest.length;
+	if (block->policy == BLOCK_AOFF) {
+		first_fit_remove(&block->fit.first, &block->pages, hole);
+		if (rest.length)
+			first_fit_add(&block->fit.first, &rest);
+	} else {
+		best_fit_remove(&block->fit.best, &block->pages, hole);
+		if (rest.length)
+			best_fit_add(&block->fit.best, &rest);
+	}
+	if (from > block->untouched)
+		block->untouched = from;
 }
 
 /* Of an allocation so much from its beginning is still needed. */
@@ -177,9 +142,15 @@ static void cut_before(struct block *block, size_t at, size_t from)
 	leave(block, at, from);
 }
 
+/* Those who free look at it without the lock. */
+static void set_live(struct block *block, size_t live)
+{
+	__atomic_store_n(&block->live, live, __ATOMIC_RELAXED);
+}
+
 static void count(struct block *block, size_t granules)
 {
-	block->live += granules;
+	set_live(block, block->live + granules);
 	if (block->live > block->peak)
 		block->peak = block->live;
 }
@@ -240,26 +211,26 @@ static void note_asked(const struct block *block, const void *ptr, size_t asked)
 static size_t index_bytes(size_t pages, enum block_policy policy)
 {
 	if (policy == BLOCK_AOFF)
-		return first_fit_bytes(pages);
-	return best_fit_bytes(pages, policy == BLOCK_BF);
+		return first_fit_bytes(pages + 1);
+	return best_fit_bytes(pages);
 }
 
 static size_t bytes_kept(size_t pages, enum block_policy policy)
 {
 	return sizeof(struct block) + LINE + pages_bytes(pages) +
-	       index_bytes(pages + 1, policy) + LINE;
+	       index_bytes(pages + 1, policy) + LINE + GRANULE;
 }
 
 #define PAGE_BYTES (PAGE_GRANULES * GRANULE)
 
-/* As many as there is room for, with what is kept of them. */
+/* With what is kept of them, and of the last one something at least. */
 static size_t pages_in(size_t size, enum block_policy policy)
 {
 	size_t pages = size / PAGE_BYTES, all;
 
 	while (pages) {
-		all = pages * PAGE_BYTES + bytes_kept(pages, policy);
-		if (all <= size)
+		all = (pages - 1) * PAGE_BYTES + bytes_kept(pages, policy);
+		if (all < size)
 			break;
 		pages -= (all - size) / (2 * PAGE_BYTES) + 1;
 	}
@@ -274,18 +245,23 @@ static void *align_up(char *ptr)
 /* First the index, which wants whole lines of the cache. */
 static void lay_out(struct block *block, size_t pages)
 {
-	char *at = align_up((char *)(block + 1));
+	char *at = align_up((char *)(block + 1)), *pages_at;
+	size_t left;
 
 	if (block->policy == BLOCK_AOFF)
-		first_fit_begin(&block->fit.first, pages + 1, at);
+		first_fit_begin(&block->fit.first, pages + 2, at);
 	else
 		best_fit_begin(&block->fit.best, pages + 1,
 			       block->policy == BLOCK_BF, at);
 	at += index_bytes(pages + 1, block->policy);
-	pages_begin(&block->pages, pages, at);
+	pages_at = at;
 	/* Valgrind closes a granule before the first allocation, too. */
 	at = align_up(at + pages_bytes(pages) + GRANULE);
 	block->base = at - FIRST_GRANULE * GRANULE;
+	left = (size_t)(block->area + block->area_size - at) / GRANULE;
+	if (left > pages * PAGE_GRANULES)
+		left = pages * PAGE_GRANULES;
+	pages_begin(&block->pages, pages, left, pages_at);
 }
 
 struct block *block_begin(void *area, size_t size, enum block_policy policy,
@@ -313,7 +289,11 @@ struct block *block_begin(void *area, size_t size, enum block_policy policy,
 	all.length = block->pages.end - all.at;
 	start_at(&block->pages, all.at, true);
 	hole_at(&block->pages, all.at, true);
-	note(block, &all);
+	if (policy == BLOCK_AOFF)
+		first_fit_add(&block->fit.first, &all);
+	else
+		best_fit_add(&block->fit.best, &all);
+	block->holes = 1;
 	block->untouched = all.at;
 	if (tools_listen()) {
 		block->guard = GRANULE;
@@ -325,12 +305,13 @@ struct block *block_begin(void *area, size_t size, enum block_policy policy,
 
 void block_end(struct block *block)
 {
+	front_close(&block->fronts);
 	if (block->guard)
 		tools_pool_end(block, memory_at(block, FIRST_GRANULE),
 			       granules_in(block) * GRANULE);
 }
 
-/* ---- allocating ---- */
+/* ---- granules, aligned ---- */
 
 static size_t beyond(const struct block *block, size_t at, size_t align)
 {
@@ -339,17 +320,21 @@ static size_t beyond(const struct block *block, size_t at, size_t align)
 	return (-address & (align - 1)) / GRANULE;
 }
 
+static void put_back(struct block *block, size_t at, size_t end)
+{
+	set_live(block, block->live - (end - at));
+	block->blocks--;
+	leave(block, at, end);
+}
+
 /* With room to begin at an aligned address, if that is asked for. */
 static size_t alloc_granules(struct block *block, size_t granules, size_t align)
 {
 	size_t room = granules + (align > GRANULE ? align / GRANULE - 1 : 0);
-	size_t at = find_hole(block, room), from;
-	struct hole hole = {.at = at};
+	size_t at = use(block, room), from;
 
 	if (at == SIZE_MAX)
 		return at;
-	hole.length = length_at(&block->pages, at);
-	shorten(block, &hole, at + room);
 	block->blocks++;
 	count(block, granules);
 	if (room == granules)
@@ -367,6 +352,129 @@ static void tell_allocated(struct block *block, char *ptr, size_t size)
 	tools_pool_allocated(block, ptr, size);
 }
 
+/* ---- fronts ---- */
+
+/* Of the fronts' own memory, which the block counts as an allocation. */
+#define FRONT_GRANULES ((sizeof(struct front) + GRANULE - 1) / GRANULE)
+
+/*
+ * Beyond that much of the block, in eighths, nothing is kept: there what is
+ * freed is wanted by all, and as one piece.
+ */
+#define FRONT_GATE 7
+
+/* What is no allocation was freed by two threads at once, and stays as it is.
+ */
+static void flush(struct block *block, struct front *front, size_t down_to)
+{
+	struct kept *kept = front_let_go(front, down_to), *next;
+	size_t at;
+
+	for (; kept; kept = next) {
+		next = kept->next;
+		at = granule_of(block, kept);
+		if (is_start(&block->pages, at) && !is_hole(&block->pages, at))
+			put_back(block, at, next_start(&block->pages, at));
+	}
+}
+
+/* Whether there was anything. */
+static bool flush_all(struct block *block)
+{
+	size_t live = block->live;
+	struct front *front;
+
+	for (front = block->fronts.first; front; front = front->next)
+		flush(block, front, 0);
+	return block->live < live;
+}
+
+static size_t alloc_or_flush(struct block *block, size_t granules, size_t align)
+{
+	size_t at = alloc_granules(block, granules, align);
+
+	if (at == SIZE_MAX && block->fronts.first && flush_all(block))
+		at = alloc_granules(block, granules, align);
+	return at;
+}
+
+static void make_front(struct block *block)
+{
+	size_t at;
+
+	if (!front_may_have())
+		return;
+	lock_take(&block->lock);
+	at = alloc_granules(block, FRONT_GRANULES, GRANULE);
+	if (at != SIZE_MAX)
+		front_begin(&block->fronts, memset(memory_at(block, at), 0,
+						   FRONT_GRANULES * GRANULE));
+	lock_drop(&block->lock);
+}
+
+/*
+ * Keep what certainly is an allocation, and not kept already.  What has the
+ * bits of a live one may still be changed by others, if it is another's: then
+ * its end is found to be anywhere, or far away.
+ */
+static bool keep(struct block *block, void *ptr)
+{
+	const struct fronts *fronts = &block->fronts;
+	size_t offset = (size_t)((char *)ptr - block->base), length;
+	size_t at = offset / GRANULE;
+	bool full, kept;
+
+	if (at - FIRST_GRANULE >= granules_in(block) || offset % GRANULE ||
+	    !is_start(&block->pages, at) || is_hole(&block->pages, at))
+		return false;
+	length = length_at(&block->pages, at);
+	if (length > FRONT_MOST ||
+	    ((struct kept *)ptr)->key == front_key(fronts) ||
+	    __atomic_load_n(&block->live, __ATOMIC_RELAXED) > fronts->gate)
+		return false;
+	if (!front_own(fronts) && !front_mine.over)
+		make_front(block);
+	kept = front_keep(fronts, ptr, length, &full);
+	if (kept && full) {
+		lock_take(&block->lock);
+		flush(block, front_mine.front, fronts->most / 4 * 3);
+		lock_drop(&block->lock);
+	}
+	return kept;
+}
+
+bool block_front(struct block *block, size_t bytes)
+{
+	bool may;
+
+	lock_take(&block->lock);
+	may = !block->guard && front_open(block, &block->fronts);
+	if (may) {
+		block->fronts.most = bytes / GRANULE;
+		block->fronts.gate = granules_in(block) / 8 * FRONT_GATE;
+		if (!bytes)
+			flush_all(block);
+	}
+	lock_drop(&block->lock);
+	return may || !bytes;
+}
+
+void block_front_ends(struct block *block, struct front *front)
+{
+	struct front **link = &block->fronts.first;
+	size_t at = granule_of(block, front);
+
+	lock_take(&block->lock);
+	flush(block, front, 0);
+	while (*link != front)
+		link = &(*link)->next;
+	*link = front->next;
+	put_back(block, at, next_start(&block->pages, at));
+	lock_drop(&block->lock);
+}
+
+/* ---- allocating ---- */
+
 static void *alloc(struct block *block, size_t size, size_t align,
 		   size_t *untouched)
 {
@@ -375,7 +483,7 @@ static void *alloc(struct block *block, size_t size, size_t align,
 	if (size <= block->area_size && align <= block->area_size) {
 		lock_take(&block->lock);
 		*untouched = block->untouched;
-		at = alloc_granules(block, granules_for(block, size), align);
+		at = alloc_or_flush(block, granules_for(block, size), align);
 		if (block->guard && at != SIZE_MAX)
 			tell_allocated(block, memory_at(block, at), size);
 		lock_drop(&block->lock);
@@ -387,19 +495,31 @@ static void *alloc(struct block *block, size_t size, size_t align,
 	return memory_at(block, at);
 }
 
+/* What the thread itself has freed, if there is any of this length. */
+static void *alloc_in_front(struct block *block, size_t size)
+{
+	return block->fronts.most && size <= FRONT_MOST * GRANULE
+		       ? front_take(&block->fronts, granules_for(block, size))
+		       : NULL;
+}
+
 void *block_alloc(struct block *block, size_t size, size_t align)
 {
+	void *ptr = align <= GRANULE ? alloc_in_front(block, size) : NULL;
 	size_t untouched;
 
-	return alloc(block, size, align, &untouched);
+	return ptr ? ptr : alloc(block, size, align, &untouched);
 }
 
 /* What nobody had before is zero already, and stays untouched. */
 void *block_calloc(struct block *block, size_t size)
 {
+	char *ptr = alloc_in_front(block, size), *clean;
 	size_t untouched, dirty;
-	char *ptr = alloc(block, size, GRANULE, &untouched), *clean;
 
+	if (ptr)
+		return memset(ptr, 0, size);
+	ptr = alloc(block, size, GRANULE, &untouched);
 	if (!ptr)
 		return NULL;
 	clean = memory_at(block, block->zeroed ? untouched : block->pages.end);
@@ -428,30 +548,41 @@ static enum block_found find(const struct block *block, const void *ptr)
 	return is_hole(&block->pages, at) ? BLOCK_HOLE : BLOCK_INSIDE;
 }
 
+/* What a thread keeps is free. */
+static enum block_found find_live(struct block *block, const void *ptr)
+{
+	enum block_found found = find(block, ptr);
+
+	if (found == BLOCK_ALLOCATED && block->fronts.first &&
+	    front_has(&block->fronts, ptr,
+		      length_at(&block->pages, granule_of(block, ptr))))
+		return BLOCK_HOLE;
+	return found;
+}
+
 enum block_found block_find(struct block *block, const void *ptr)
 {
 	enum block_found found;
 
 	lock_take(&block->lock);
-	found = find(block, ptr);
+	found = find_live(block, ptr);
 	lock_drop(&block->lock);
 	return found;
 }
 
 enum block_found block_free(struct block *block, void *ptr)
 {
-	size_t at = granule_of(block, ptr), end;
+	size_t at = granule_of(block, ptr);
 	enum block_found found;
 
+	if (block->fronts.most && keep(block, ptr))
+		return BLOCK_ALLOCATED;
 	lock_take(&block->lock);
-	found = find(block, ptr);
+	found = find_live(block, ptr);
 	if (found == BLOCK_ALLOCATED) {
 		if (block->guard)
 			tools_pool_freed(block, ptr, read_asked(block, ptr));
-		end = next_start(&block->pages, at);
-		block->live -= end - at;
-		block->blocks--;
-		leave(block, at, end);
+		put_back(block, at, next_start(&block->pages, at));
 	}
 	lock_drop(&block->lock);
 	return found;
@@ -512,6 +643,23 @@ bool block_resize(struct block *block, void *ptr, size_t size)
 
 /* ---- looking at it ---- */
 
+/* What threads keep is free, what their fronts are in is the block's own. */
+static void add_fronts(struct block *block, struct block_figures *figures)
+{
+	struct front *front;
+
+	for (front = block->fronts.first; front; front = front->next) {
+		front_wait(front);
+		figures->fronts += front->granules * GRANULE;
+		figures->blocks -= front->blocks + 1;
+		front_drop(front);
+		figures->kept += FRONT_GRANULES * GRANULE;
+		figures->allocated -= FRONT_GRANULES * GRANULE;
+	}
+	figures->allocated -= figures->fronts;
+	figures->free += figures->fronts;
+}
+
 void block_figures(struct block *block, struct block_figures *figures)
 {
 	size_t longest;
@@ -531,6 +679,7 @@ void block_figures(struct block *block, struct block_figures *figures)
 		.blocks = block->blocks,
 		.holes = block->holes,
 	};
+	add_fronts(block, figures);
 	lock_drop(&block->lock);
 }
 
@@ -541,6 +690,7 @@ void block_each(struct block *block,
 	size_t at, next;
 
 	lock_take(&block->lock);
+	flush_all(block);
 	for (at = FIRST_GRANULE; at < block->pages.end; at = next) {
 		next = next_start(&block->pages, at);
 		fn(memory_at(block, at), (next - at) * GRANULE,
@@ -551,17 +701,40 @@ void block_each(struct block *block,
 
 /* ---- fork and signals ---- */
 
+static void drop_fronts(struct front *front, const struct front *until)
+{
+	for (; front != until; front = front->next)
+		front_drop(front);
+}
+
+/* A thread that was interrupted while at its front does not go on. */
 bool block_try_lock(struct block *block)
 {
-	return lock_try(&block->lock);
+	struct front *front;
+
+	if (!lock_try(&block->lock))
+		return false;
+	for (front = block->fronts.first; front; front = front->next)
+		if (!front_try(front))
+			break;
+	if (front) {
+		drop_fronts(block->fronts.first, front);
+		lock_drop(&block->lock);
+	}
+	return !front;
 }
 
 void block_lock(struct block *block)
 {
+	struct front *front;
+
 	lock_take(&block->lock);
+	for (front = block->fronts.first; front; front = front->next)
+		front_wait(front);
 }
 
 void block_unlock(struct block *block)
 {
+	drop_fronts(block->fronts.first, NULL);
 	lock_drop(&block->lock);
 }

@@ -24,6 +24,7 @@
 
 #include "reclaim/best_fit_private.h"
 #include "reclaim/first_fit_private.h"
+#include "reclaim/front_private.h"
 #include "reclaim/lock_private.h"
 
 enum block_policy {
@@ -50,6 +51,7 @@ struct block {
 
 	size_t live, peak; /* granules allocated */
 	size_t blocks, holes;
+	struct fronts fronts;
 
 	/* Bytes behind each allocation that are closed, where a tool listens;
 	 * the last word of them is how many were asked for. */
@@ -66,6 +68,16 @@ struct block *block_begin(void *area, size_t size, enum block_policy policy,
 
 /* Its memory is somebody else's again. */
 void block_end(struct block *block);
+
+/*
+ * Let each thread keep so many bytes of what it frees, to have them again
+ * without the lock; 0: none, as at first.  Then what is allocated again is not
+ * where the policy would have gone.  Not while the block is nearly full, nor
+ * where a tool listens.  False: another block has this at the moment.
+ */
+bool block_front(struct block *block, size_t bytes);
+/* A thread's is flushed, and is no more. */
+void block_front_ends(struct block *block, struct front *front);
 
 /* The policy of a name, "aoff"; -1 if there is none.  And the name of one. */
 int block_policy(const char *name);
@@ -98,7 +110,8 @@ struct block_figures {
 	size_t total;		/* bytes, what is kept of them included */
 	size_t kept;		/* bytes */
 	size_t allocated, peak; /* bytes */
-	size_t free;		/* bytes */
+	size_t free;		/* bytes, what threads keep included */
+	size_t fronts;		/* bytes that threads keep */
 	size_t longest;		/* bytes: the largest that could be allocated */
 	size_t blocks, holes;
 };

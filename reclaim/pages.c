@@ -3,8 +3,12 @@
 
 #include "reclaim/pages_private.h"
 
-/* The two around those that are served, and one that is only looked at. */
-#define MORE_PAGES 3
+/*
+ * The two around those that are served; and those that are only looked at, by
+ * next_start and by best fit, which reads a region to its end and as much again
+ * behind it, and one more.
+ */
+#define MORE_PAGES (2 + 3 + 4 + 1)
 
 size_t pages_bytes(size_t served)
 {
@@ -13,12 +17,13 @@ size_t pages_bytes(size_t served)
 	return all * sizeof(struct page) + bitmap_words(all) * sizeof(uint64_t);
 }
 
-void pages_begin(struct pages *pages, size_t served, void *memory)
+void pages_begin(struct pages *pages, size_t served, size_t granules,
+		 void *memory)
 {
 	size_t all = served + MORE_PAGES;
 
 	pages->page = memory;
-	pages->end = FIRST_GRANULE + served * PAGE_GRANULES;
+	pages->end = FIRST_GRANULE + granules;
 	bitmap_begin(&pages->in_use, all, (void *)(pages->page + all));
 	start_at(pages, FIRST_GRANULE - 1, true);
 	start_at(pages, pages->end, true);
@@ -40,32 +45,20 @@ size_t pages_far_previous(const struct pages *pages, size_t at)
 	       bits_last(bits_load(&pages->page[page].starts));
 }
 
-size_t pages_longest(const struct pages *pages, size_t page)
+struct joined pages_join_far(struct pages *pages, size_t at, size_t end)
 {
-	uint64_t holes = bits_load(&pages->page[page].holes);
-	size_t longest = 0, length;
+	size_t before = previous_start(pages, at);
+	bool from_before = is_hole(pages, before), on = is_hole(pages, end);
+	size_t last = on ? next_start(pages, end) : end;
+	size_t first = from_before ? before : at;
 
-	for (; holes; holes &= holes - 1) {
-		length = length_at(pages,
-				   page * PAGE_GRANULES + bits_first(holes));
-		longest = length > longest ? length : longest;
-	}
-	return longest;
-}
-
-size_t pages_find(const struct pages *pages, size_t page, size_t count,
-		  size_t length)
-{
-	size_t last = pages->end / PAGE_GRANULES, at;
-	uint64_t holes;
-
-	for (; count > 0 && page < last; count--, page++) {
-		holes = bits_load(&pages->page[page].holes);
-		for (; holes; holes &= holes - 1) {
-			at = page * PAGE_GRANULES + bits_first(holes);
-			if (length_at(pages, at) == length)
-				return at;
-		}
-	}
-	return SIZE_MAX;
+	no_start_at(pages, at, from_before);
+	hole_at(pages, first, true);
+	no_start_at(pages, end, on);
+	no_hole_at(pages, end, on);
+	return (struct joined){
+		.before = {first, at - first},
+		.behind = {end, last - end},
+		.all = {first, last - first},
+	};
 }

@@ -9,7 +9,7 @@
  *
  * Granules are numbered from the second page on: in the one before and in the
  * one behind all that is served something begins that is no hole, so that each
- * search ends.
+ * search ends.  What is done most is here, to be inlined.
  *
  * Threads: one changes them at a time.  Whoever has an allocation may meanwhile
  * ask where it ends, for that stays.
@@ -39,16 +39,13 @@ struct hole {
 
 #define FIRST_GRANULE PAGE_GRANULES
 
-/* For so many pages that are served; `memory` is zero, at a multiple of 16. */
+/*
+ * For so many pages that are served, the last of them perhaps in part; `memory`
+ * is zero, at a multiple of 16.
+ */
 size_t pages_bytes(size_t served);
-void pages_begin(struct pages *pages, size_t served, void *memory);
-
-/* The longest hole that begins in a page, or 0. */
-size_t pages_longest(const struct pages *pages, size_t page);
-
-/* The first hole of just this length in some pages, or SIZE_MAX. */
-size_t pages_find(const struct pages *pages, size_t page, size_t count,
-		  size_t length);
+void pages_begin(struct pages *pages, size_t served, size_t granules,
+		 void *memory);
 
 size_t pages_far_next(const struct pages *pages, size_t at);
 size_t pages_far_previous(const struct pages *pages, size_t at);
@@ -107,11 +104,19 @@ static inline size_t length_at(const struct pages *pages, size_t at)
 	return next_start(pages, at) - at;
 }
 
+/*
+ * n if it is so, or else 0.  What is so half of the time is better not guessed;
+ * compilers make a branch of a conditional all the same.
+ */
+static inline size_t n_if(bool is, size_t n)
+{
+	return n & -(size_t)is;
+}
+
 /* `now`: or else nothing is changed; guessing that would often be wrong. */
 static inline void start_at(struct pages *pages, size_t at, bool now)
 {
-	uint64_t *starts = &page_of(pages, at)->starts;
-	uint64_t before = bits_load(starts);
+	uint64_t *starts = &page_of(pages, at)->starts, before = *starts;
 
 	bits_store(starts, before | (uint64_t)now << at % PAGE_GRANULES);
 	if (__builtin_expect(!before, 0) && now)
@@ -120,8 +125,7 @@ static inline void start_at(struct pages *pages, size_t at, bool now)
 
 static inline void no_start_at(struct pages *pages, size_t at, bool now)
 {
-	uint64_t *starts = &page_of(pages, at)->starts;
-	uint64_t before = bits_load(starts);
+	uint64_t *starts = &page_of(pages, at)->starts, before = *starts;
 	uint64_t after = before & ~((uint64_t)now << at % PAGE_GRANULES);
 
 	bits_store(starts, after);
@@ -133,16 +137,74 @@ static inline void hole_at(struct pages *pages, size_t at, bool now)
 {
 	uint64_t *holes = &page_of(pages, at)->holes;
 
-	bits_store(holes,
-		   bits_load(holes) | (uint64_t)now << at % PAGE_GRANULES);
+	bits_store(holes, *holes | (uint64_t)now << at % PAGE_GRANULES);
 }
 
 static inline void no_hole_at(struct pages *pages, size_t at, bool now)
 {
 	uint64_t *holes = &page_of(pages, at)->holes;
 
-	bits_store(holes,
-		   bits_load(holes) & ~((uint64_t)now << at % PAGE_GRANULES));
+	bits_store(holes, *holes & ~((uint64_t)now << at % PAGE_GRANULES));
+}
+
+/* A hole begins later, if there is anything left of it, which is the result. */
+static inline struct hole pages_shorten(struct pages *pages,
+					const struct hole *hole, size_t from)
+{
+	struct hole rest = {from, hole->at + hole->length - from};
+
+	no_hole_at(pages, hole->at, true);
+	start_at(pages, from, true);
+	hole_at(pages, from, rest.length > 0);
+	return rest;
+}
+
+/* A hole, and those that it was joined from; of no length: it was none. */
+struct joined {
+	struct hole before, behind, all;
+};
+
+/* Wherever it and those beside it are. */
+struct joined pages_join_far(struct pages *pages, size_t at, size_t end);
+
+/*
+ * What begins at `at` and ends at `end` is a hole, with those beside it.  The
+ * words of its page and of those beside it are shifted so that they begin
+ * behind it, and end before it: what lies further away than 64 granules is
+ * rare.
+ */
+static inline struct joined pages_join(struct pages *pages, size_t at,
+				       size_t end)
+{
+	struct page *page = page_of(pages, at), *far;
+	unsigned i = at % PAGE_GRANULES, before, behind;
+	uint64_t ahead = page[0].starts >> i >> 1 | page[1].starts << (63 - i);
+	uint64_t holes = page[0].holes >> i >> 1 | page[1].holes << (63 - i);
+	uint64_t back = page[0].starts << 1 << (63 - i) | page[-1].starts >> i;
+	uint64_t on, from_before, rest;
+	struct joined joined;
+
+	/* The next one is passed over if it is a hole. */
+	rest = ahead - (ahead & -ahead & holes);
+	if (__builtin_expect(!rest || !back, 0))
+		return pages_join_far(pages, at, end);
+	on = holes >> (end - at - 1) & 1;
+	behind = bits_first(rest) + 1;
+	before = 64 - bits_last(back);
+	from_before = is_hole(pages, at - before);
+
+	bits_store(&page->holes, page->holes | (from_before ^ 1) << i);
+	no_start_at(pages, at, from_before);
+	far = page_of(pages, end);
+	bits_store(&far->holes, far->holes & ~(on << end % PAGE_GRANULES));
+	no_start_at(pages, end, on);
+
+	joined.before.at = joined.all.at = at - n_if(from_before, before);
+	joined.before.length = n_if(from_before, before);
+	joined.behind.at = end;
+	joined.behind.length = at + behind - end;
+	joined.all.length = at + behind - joined.all.at;
+	return joined;
 }
 
 #endif
