@@ -660,15 +660,14 @@ static void add_fronts(struct block *block, struct block_figures *figures)
 	figures->free += figures->fronts;
 }
 
-void block_figures(struct block *block, struct block_figures *figures)
+/* With the lock held. */
+static void look(struct block *block, struct block_figures *figures)
 {
-	size_t longest;
+	size_t longest = (block->policy == BLOCK_AOFF
+				  ? first_fit_longest(&block->fit.first)
+				  : best_fit_longest(&block->fit.best)) *
+			 GRANULE;
 
-	lock_take(&block->lock);
-	longest = (block->policy == BLOCK_AOFF
-			   ? first_fit_longest(&block->fit.first)
-			   : best_fit_longest(&block->fit.best)) *
-		  GRANULE;
 	*figures = (struct block_figures){
 		.total = block->area_size,
 		.kept = block->area_size - granules_in(block) * GRANULE,
@@ -680,10 +679,16 @@ void block_figures(struct block *block, struct block_figures *figures)
 		.holes = block->holes,
 	};
 	add_fronts(block, figures);
+}
+
+void block_figures(struct block *block, struct block_figures *figures)
+{
+	lock_take(&block->lock);
+	look(block, figures);
 	lock_drop(&block->lock);
 }
 
-void block_each(struct block *block,
+void block_each(struct block *block, struct block_figures *figures,
 		void (*fn)(char *at, size_t bytes, bool hole, void *arg),
 		void *arg)
 {
@@ -691,6 +696,7 @@ void block_each(struct block *block,
 
 	lock_take(&block->lock);
 	flush_all(block);
+	look(block, figures);
 	for (at = FIRST_GRANULE; at < block->pages.end; at = next) {
 		next = next_start(&block->pages, at);
 		fn(memory_at(block, at), (next - at) * GRANULE,

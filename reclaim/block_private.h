@@ -117,8 +117,8 @@ struct block_figures {
 };
 void block_figures(struct block *block, struct block_figures *figures);
 
-/* Everything in it, in the order of addresses, with the lock held. */
-void block_each(struct block *block,
+/* The same, and everything in it, in the order of addresses, in one look. */
+void block_each(struct block *block, struct block_figures *figures,
 		void (*fn)(char *at, size_t bytes, bool hole, void *arg),
 		void *arg);
 

@@ -53,11 +53,10 @@ void picture_take(struct picture *picture, struct block *block)
 	picture->area = block->area;
 	picture->policy = block->policy;
 	picture->cell_bytes = block->area_size / PICTURE_CELLS + 1;
-	block_figures(block, &picture->figures);
+	block_each(block, &picture->figures, add, picture);
 	kept = stretch_of(picture, block->area, picture->figures.kept);
 	while (next_cell(picture, &kept))
 		picture->cells[kept.cell].kept += kept.bytes;
-	block_each(block, add, picture);
 }
 
 static unsigned owner_of(struct picture *picture, const void *key,

@@ -69,7 +69,7 @@ char *first_served(struct block *block)
 {
 	char *first = NULL;
 
-	block_each(block, note_first, &first);
+	block_each(block, &(struct block_figures){0}, note_first, &first);
 	ck_assert_ptr_nonnull(first);
 	return first;
 }

@@ -93,7 +93,7 @@ static struct look look(void)
 {
 	struct look now = {.figures = figures()};
 
-	block_each(block, mix, &now.layout);
+	block_each(block, &(struct block_figures){0}, mix, &now.layout);
 	return now;
 }
 

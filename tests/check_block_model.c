@@ -275,7 +275,7 @@ static void compare(void)
 {
 	size_t i = 0;
 
-	block_each(model.block, compare_span, &i);
+	block_each(model.block, &(struct block_figures){0}, compare_span, &i);
 	holds(i == model.count, "%zu spans, not %zu", i, model.count);
 	compare_figures();
 }

@@ -253,7 +253,7 @@ static void expect_whole(void)
 	struct seen seen = {.end = NULL};
 	struct block_figures now;
 
-	block_each(block, see, &seen);
+	block_each(block, &(struct block_figures){0}, see, &seen);
 	must(seen.end > area.at && seen.end <= area.at + area.size);
 	block_figures(block, &now);
 	must(now.allocated + now.free + now.kept == now.total);
@@ -267,7 +267,7 @@ static void expect_exact(size_t allocated, size_t blocks)
 	struct seen seen = {.end = NULL};
 	struct block_figures now;
 
-	block_each(block, see, &seen);
+	block_each(block, &(struct block_figures){0}, see, &seen);
 	block_figures(block, &now);
 	ck_assert_uint_eq(now.blocks, seen.blocks);
 	ck_assert_uint_eq(now.holes, seen.holes);
