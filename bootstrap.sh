@@ -23,8 +23,8 @@ END
 
 build_packages='autoconf automake check gcc libc6-dev libdw-dev libtool make
 	pkg-config uthash-dev'
-check_packages="$build_packages binutils clang clang-format erlang-base g++
-	shellcheck valgrind"
+check_packages="$build_packages binutils clang clang-format erlang-base
+	erlang-dev g++ perl procps python3 shellcheck sqlite3 valgrind"
 bench_packages="$build_packages libapr1 libjemalloc2 libmimalloc2.0 libtalloc2"
 
 cd "$(dirname "$0")"
