@@ -23,9 +23,10 @@ END
 
 build_packages='autoconf automake check gcc libc6-dev libdw-dev libtool make
 	pkg-config uthash-dev'
-check_packages="$build_packages binutils clang clang-format erlang-base g++
-	shellcheck valgrind"
-bench_packages="$build_packages libapr1 libjemalloc2 libmimalloc2.0 libtalloc2"
+check_packages="$build_packages binutils clang clang-format erlang-base
+	erlang-dev g++ perl procps python3 shellcheck sqlite3 valgrind"
+bench_packages="$build_packages erlang-base libapr1 libjemalloc2 libmimalloc2.0
+	libtalloc2 perl python3 sqlite3"
 
 cd "$(dirname "$0")"
 logs=build/logs

@@ -40,6 +40,11 @@ void *__libc_realloc(void *ptr, size_t size);
 void *__libc_memalign(size_t align, size_t size);
 void __libc_free(void *ptr);
 
+/* The lock of its list of streams, which is taken before one for memory. */
+void _IO_list_lock(void);
+void _IO_list_unlock(void);
+void _IO_list_resetlock(void);
+
 #define EXPORT __attribute__((visibility("default")))
 
 /* ---- settings, from the environment ---- */
@@ -50,6 +55,7 @@ void __libc_free(void *ptr);
 enum misuse { MISUSE_OFF, MISUSE_WARN, MISUSE_ABORT };
 
 static struct {
+	bool meant;		 /* this program is */
 	bool spill;		 /* when it is full, to libc */
 	bool at_exit, on_signal; /* tell the figures */
 	enum misuse misuse;
@@ -213,7 +219,8 @@ static bool is_inside(void)
 		return false;
 	saved = errno;
 	where = OUTSIDE;
-	if (is_meant())
+	settings.meant = is_meant();
+	if (settings.meant)
 		begin();
 	errno = saved;
 	return where == INSIDE;
@@ -288,17 +295,16 @@ static void tell_if_wanted(void)
 		tell_figures();
 }
 
-/* Who has the lock is about to drop it, and then tells. */
+/* Or else who has the lock is about to drop it, and then tells. */
 static void on_signal(int number)
 {
 	int saved = errno;
 
 	(void)number;
+	atomic_store(&wanted, true);
 	if (block_try_lock(block)) {
 		block_unlock(block);
-		tell_figures();
-	} else {
-		atomic_store(&wanted, true);
+		tell_if_wanted();
 	}
 	errno = saved;
 }
@@ -323,8 +329,10 @@ EXPORT int reclaim_block_svg(FILE *to)
 
 static void draw(void)
 {
-	FILE *to = fopen(settings.svg, "we");
+	FILE *to;
 
+	settings.spill = true; /* it may be full */
+	to = fopen(settings.svg, "we");
 	if (!to || reclaim_block_svg(to) < 0)
 		say("%s: %m", settings.svg);
 	if (to)
@@ -391,6 +399,19 @@ static void *realloc_outside(void *ptr, size_t size)
 
 /* ---- what is inside ---- */
 
+/*
+ * Once: few programs tell why they end then, and some only crash.  What nobody
+ * could give is asked for to be refused.
+ */
+static void tell_full(size_t size)
+{
+	static atomic_bool told;
+
+	if (size < PTRDIFF_MAX && !atomic_exchange(&told, true))
+		say("the block of %zu KiB has no room for %zu bytes",
+		    block->area_size >> 10, size);
+}
+
 static void *alloc(size_t size, size_t align)
 {
 	void *ptr;
@@ -399,9 +420,13 @@ static void *alloc(size_t size, size_t align)
 		return alloc_outside(size, align);
 	ptr = block_alloc(block, size, align);
 	tell_if_wanted();
-	if (!ptr && settings.spill)
+	if (ptr)
+		return ptr;
+	if (settings.spill)
 		return alloc_outside(size, align);
-	return ptr;
+	if (align < block->area_size)
+		tell_full(size);
+	return NULL;
 }
 
 static void tell_misuse(enum block_found found, const char *did, void *ptr)
@@ -477,6 +502,8 @@ EXPORT void *calloc(size_t n, size_t size)
 	if (!ptr && (where != INSIDE || settings.spill)) {
 		ptr = __libc_calloc(1, bytes);
 		count_outside(ptr);
+	} else if (!ptr) {
+		tell_full(bytes);
 	}
 	tell_if_wanted();
 	return ptr;
@@ -486,8 +513,9 @@ EXPORT void *realloc(void *ptr, size_t size)
 {
 	if (!ptr)
 		return alloc(size, GRANULE);
-	return has(ptr) ? realloc_inside(ptr, size)
-			: realloc_outside(ptr, size);
+	ptr = has(ptr) ? realloc_inside(ptr, size) : realloc_outside(ptr, size);
+	tell_if_wanted();
+	return ptr;
 }
 
 EXPORT void *reallocarray(void *ptr, size_t n, size_t size)
@@ -548,9 +576,13 @@ EXPORT void *valloc(size_t size)
 
 EXPORT void *pvalloc(size_t size)
 {
-	size_t page = (size_t)getpagesize();
+	size_t page = (size_t)getpagesize(), bytes;
 
-	return alloc((size + page - 1) & -page, page);
+	if (__builtin_add_overflow(size, page - 1, &bytes)) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	return alloc(bytes & -page, page);
 }
 
 EXPORT size_t malloc_usable_size(void *ptr)
@@ -573,7 +605,7 @@ static void take_out_of_preload(void)
 		len = strcspn(from, ": ");
 		last = memrchr(from, '/', len);
 		last = last ? last + 1 : from;
-		if (strncmp(last, name, sizeof(name) - 1) != 0) {
+		if (len && strncmp(last, name, sizeof(name) - 1) != 0) {
 			if (to != value)
 				*to++ = ':';
 			memmove(to, from, len);
@@ -598,16 +630,31 @@ static void take_out_settings(void)
 	*to = NULL;
 }
 
+/*
+ * Who flushes all streams has the lock of their list, and may ask for memory;
+ * fork takes it, too, but after this.
+ */
 static void lock_before_fork(void)
 {
+	_IO_list_lock();
 	pthread_mutex_lock(&drawing);
 	block_lock(block);
 }
 
-static void unlock_after_fork(void)
+static void unlock_in_parent(void)
 {
 	block_unlock(block);
 	pthread_mutex_unlock(&drawing);
+	_IO_list_unlock();
+}
+
+/* There fork itself has made the list's lock anew, if there were threads. */
+static void unlock_in_child(void)
+{
+	block_unlock(block);
+	pthread_mutex_unlock(&drawing);
+	_IO_list_resetlock();
+	atomic_store(&wanted, false); /* of the parent */
 }
 
 static void listen_for_signal(void)
@@ -623,14 +670,17 @@ __attribute__((constructor)) static void start(void)
 {
 	const char *inherit;
 
-	if (!is_inside())
+	is_inside();
+	if (!settings.meant)
 		return;
 	inherit = setting(VARIABLE "INHERIT");
 	if (!inherit || strcmp(inherit, "1") != 0) {
 		take_out_of_preload();
 		take_out_settings();
 	}
-	pthread_atfork(lock_before_fork, unlock_after_fork, unlock_after_fork);
+	if (where != INSIDE)
+		return;
+	pthread_atfork(lock_before_fork, unlock_in_parent, unlock_in_child);
 	if (settings.on_signal)
 		listen_for_signal();
 }
