@@ -18,6 +18,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <fnmatch.h>
 #include <limits.h>
 #include <malloc.h>
@@ -64,6 +65,8 @@ static struct {
 } settings = {.misuse = MISUSE_WARN};
 
 static struct block *block; /* set once, with `inside` */
+static pid_t whole; /* the process that began; what it forks is no program */
+static int told_to = STDERR_FILENO;
 
 static enum {
 	UNKNOWN, /* nobody has asked for memory, or there is no environment */
@@ -86,8 +89,8 @@ __attribute__((format(printf, 1, 2))) static void say(const char *format, ...)
 	if (n > (int)sizeof(line) - 2)
 		n = sizeof(line) - 2;
 	line[n++] = '\n';
-	if (write(STDERR_FILENO, line, (size_t)n) < 0)
-		n = 0; /* there is nobody to tell */
+	if (write(told_to, line, (size_t)n) < 0 && told_to != STDERR_FILENO)
+		told_to = STDERR_FILENO; /* somebody has closed it */
 	errno = saved;
 }
 
@@ -232,20 +235,52 @@ static bool has(const void *ptr)
 	       (size_t)((const char *)ptr - block->area) < block->area_size;
 }
 
+/* ---- where a signal must not look ---- */
+
+/*
+ * What the block or a thread's front of it is in the middle of, is a thread
+ * that is in here, or another one, which goes on.
+ */
+static __thread bool within __attribute__((tls_model("initial-exec")));
+static atomic_bool wanted; /* figures, by a signal that came meanwhile */
+
+static void tell_figures(void);
+
+static bool enter(void)
+{
+	bool before = within;
+
+	within = true;
+	atomic_signal_fence(memory_order_seq_cst);
+	return before;
+}
+
+static void leave(bool before)
+{
+	atomic_signal_fence(memory_order_seq_cst);
+	within = before;
+	if (__builtin_expect(
+		    atomic_load_explicit(&wanted, memory_order_relaxed), 0) &&
+	    !before && atomic_exchange(&wanted, false))
+		tell_figures();
+}
+
 /* ---- figures ---- */
 
 static atomic_size_t spilled, spilled_blocks;
-static atomic_bool wanted; /* by a signal that came at a bad moment */
 
 EXPORT int reclaim_block_info(struct reclaim_block_info *info)
 {
 	struct block_figures figures;
+	bool before;
 
 	if (!block || !info) {
 		errno = EINVAL;
 		return -1;
 	}
+	before = enter();
 	block_figures(block, &figures);
+	leave(before);
 	*info = (struct reclaim_block_info){
 		.area = block->area,
 		.total = figures.total,
@@ -267,51 +302,51 @@ EXPORT int reclaim_block_info(struct reclaim_block_info *info)
 static struct picture picture;
 static pthread_mutex_t drawing = PTHREAD_MUTEX_INITIALIZER;
 
-static void tell_figures(void)
+static void say_figures(const struct block_figures *figures)
 {
-	struct reclaim_block_info info;
-	char row[3 * 64 + 1];
-
-	if (reclaim_block_info(&info) < 0 ||
-	    pthread_mutex_trylock(&drawing) != 0)
-		return;
-	picture_take(&picture, block);
-	picture_row(&picture, 64, row);
-	pthread_mutex_unlock(&drawing);
 	say("block of %zu KiB, %s: %zu KiB allocated in %zu (%zu KiB at most), "
 	    "%zu KiB free in %zu (largest %zu KiB), %zu KiB kept; outside %zu "
 	    "KiB in %zu",
-	    info.total >> 10, info.policy, info.allocated >> 10, info.blocks,
-	    info.peak >> 10, info.free >> 10, info.holes, info.longest >> 10,
-	    info.kept >> 10, info.spilled >> 10, info.spilled_blocks);
-	say("[%s]", row);
+	    figures->total >> 10, block_policy_name(block->policy),
+	    figures->allocated >> 10, figures->blocks, figures->peak >> 10,
+	    figures->free >> 10, figures->holes, figures->longest >> 10,
+	    figures->kept >> 10, atomic_load(&spilled) >> 10,
+	    atomic_load(&spilled_blocks));
 }
 
-static void tell_if_wanted(void)
+static void tell_figures(void)
 {
-	if (__builtin_expect(
-		    atomic_load_explicit(&wanted, memory_order_relaxed), 0) &&
-	    atomic_exchange(&wanted, false))
-		tell_figures();
+	struct block_figures figures;
+	bool before = enter();
+	char row[3 * 64 + 1];
+
+	if (pthread_mutex_trylock(&drawing) == 0) {
+		picture_take(&picture, block);
+		picture_row(&picture, 64, row);
+		figures = picture.figures;
+		pthread_mutex_unlock(&drawing);
+		say_figures(&figures);
+		say("[%s]", row);
+	}
+	leave(before);
 }
 
-/* Or else who has the lock is about to drop it, and then tells. */
 static void on_signal(int number)
 {
 	int saved = errno;
 
 	(void)number;
-	atomic_store(&wanted, true);
-	if (block_try_lock(block)) {
-		block_unlock(block);
-		tell_if_wanted();
-	}
+	if (within)
+		atomic_store(&wanted, true);
+	else
+		tell_figures();
 	errno = saved;
 }
 
 EXPORT int reclaim_block_svg(FILE *to)
 {
 	struct picture *copy;
+	bool before;
 	int result;
 
 	if (!block) {
@@ -321,7 +356,9 @@ EXPORT int reclaim_block_svg(FILE *to)
 	copy = malloc(sizeof(*copy));
 	if (!copy)
 		return -1;
+	before = enter();
 	picture_take(copy, block);
+	leave(before);
 	result = picture_svg(copy, to);
 	free(copy);
 	return result;
@@ -414,12 +451,14 @@ static void tell_full(size_t size)
 
 static void *alloc(size_t size, size_t align)
 {
+	bool before;
 	void *ptr;
 
 	if (!is_inside())
 		return alloc_outside(size, align);
+	before = enter();
 	ptr = block_alloc(block, size, align);
-	tell_if_wanted();
+	leave(before);
 	if (ptr)
 		return ptr;
 	if (settings.spill)
@@ -475,6 +514,7 @@ EXPORT void *malloc(size_t size)
 EXPORT void free(void *ptr)
 {
 	enum block_found found;
+	bool before;
 
 	if (!ptr)
 		return;
@@ -482,39 +522,48 @@ EXPORT void free(void *ptr)
 		free_outside(ptr);
 		return;
 	}
+	before = enter();
 	found = block_free(block, ptr);
+	leave(before);
 	if (__builtin_expect(found != BLOCK_ALLOCATED, 0))
 		tell_misuse(found, "free", ptr);
-	tell_if_wanted();
 }
 
 EXPORT void *calloc(size_t n, size_t size)
 {
 	size_t bytes;
 	void *ptr = NULL;
+	bool before;
 
 	if (__builtin_mul_overflow(n, size, &bytes)) {
 		errno = ENOMEM;
 		return NULL;
 	}
-	if (is_inside())
+	if (is_inside()) {
+		before = enter();
 		ptr = block_calloc(block, bytes);
+		leave(before);
+	}
 	if (!ptr && (where != INSIDE || settings.spill)) {
 		ptr = __libc_calloc(1, bytes);
 		count_outside(ptr);
 	} else if (!ptr) {
 		tell_full(bytes);
 	}
-	tell_if_wanted();
 	return ptr;
 }
 
 EXPORT void *realloc(void *ptr, size_t size)
 {
+	bool before;
+
 	if (!ptr)
 		return alloc(size, GRANULE);
-	ptr = has(ptr) ? realloc_inside(ptr, size) : realloc_outside(ptr, size);
-	tell_if_wanted();
+	if (!has(ptr))
+		return realloc_outside(ptr, size);
+	before = enter();
+	ptr = realloc_inside(ptr, size);
+	leave(before);
 	return ptr;
 }
 
@@ -630,6 +679,8 @@ static void take_out_settings(void)
 	*to = NULL;
 }
 
+static __thread bool within_before_fork;
+
 /*
  * Who flushes all streams has the lock of their list, and may ask for memory;
  * fork takes it, too, but after this.
@@ -637,6 +688,7 @@ static void take_out_settings(void)
 static void lock_before_fork(void)
 {
 	_IO_list_lock();
+	within_before_fork = enter();
 	pthread_mutex_lock(&drawing);
 	block_lock(block);
 }
@@ -645,6 +697,7 @@ static void unlock_in_parent(void)
 {
 	block_unlock(block);
 	pthread_mutex_unlock(&drawing);
+	leave(within_before_fork);
 	_IO_list_unlock();
 }
 
@@ -653,8 +706,9 @@ static void unlock_in_child(void)
 {
 	block_unlock(block);
 	pthread_mutex_unlock(&drawing);
-	_IO_list_resetlock();
 	atomic_store(&wanted, false); /* of the parent */
+	leave(within_before_fork);
+	_IO_list_resetlock();
 }
 
 static void listen_for_signal(void)
@@ -664,6 +718,15 @@ static void listen_for_signal(void)
 
 	sigemptyset(&action.sa_mask);
 	sigaction(SIGUSR2, &action, NULL);
+}
+
+/* Some programs close it before they end, to see whether all was written. */
+static void keep_stderr(void)
+{
+	int fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 100);
+
+	if (fd >= 0)
+		told_to = fd;
 }
 
 __attribute__((constructor)) static void start(void)
@@ -680,6 +743,9 @@ __attribute__((constructor)) static void start(void)
 	}
 	if (where != INSIDE)
 		return;
+	whole = getpid();
+	if (settings.at_exit)
+		keep_stderr();
 	pthread_atfork(lock_before_fork, unlock_in_parent, unlock_in_child);
 	if (settings.on_signal)
 		listen_for_signal();
@@ -687,7 +753,7 @@ __attribute__((constructor)) static void start(void)
 
 __attribute__((destructor)) static void finish(void)
 {
-	if (where != INSIDE)
+	if (where != INSIDE || getpid() != whole)
 		return;
 	if (settings.at_exit)
 		tell_figures();

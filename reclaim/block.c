@@ -705,29 +705,12 @@ void block_each(struct block *block, struct block_figures *figures,
 	lock_drop(&block->lock);
 }
 
-/* ---- fork and signals ---- */
+/* ---- fork ---- */
 
 static void drop_fronts(struct front *front, const struct front *until)
 {
 	for (; front != until; front = front->next)
 		front_drop(front);
-}
-
-/* A thread that was interrupted while at its front does not go on. */
-bool block_try_lock(struct block *block)
-{
-	struct front *front;
-
-	if (!lock_try(&block->lock))
-		return false;
-	for (front = block->fronts.first; front; front = front->next)
-		if (!front_try(front))
-			break;
-	if (front) {
-		drop_fronts(block->fronts.first, front);
-		lock_drop(&block->lock);
-	}
-	return !front;
 }
 
 void block_lock(struct block *block)

@@ -122,8 +122,7 @@ void block_each(struct block *block, struct block_figures *figures,
 		void (*fn)(char *at, size_t bytes, bool hole, void *arg),
 		void *arg);
 
-/* Around fork; and in a signal handler, whether nobody has it. */
-bool block_try_lock(struct block *block);
+/* Around fork. */
 void block_lock(struct block *block);
 void block_unlock(struct block *block);
 

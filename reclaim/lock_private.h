@@ -69,19 +69,6 @@ static inline void lock_take(struct lock *lock)
 		lock_take_real(lock);
 }
 
-/* Also in a signal handler of the thread that has it: then not. */
-static inline bool lock_try(struct lock *lock)
-{
-	if (lock->elided)
-		return false;
-	if (__libc_single_threaded)
-		return lock->elided = true;
-	if (pthread_mutex_trylock(&lock->mutex) != 0)
-		return false;
-	lock_was_taken(lock);
-	return true;
-}
-
 static inline void lock_drop(struct lock *lock)
 {
 	if (lock->elided) {

@@ -325,7 +325,7 @@ done
 helps() { # PROGRAM
 	tells 0 '' "$builddir/preload/$1" --help && grep -q "^usage: $1 " out ||
 		return
-	for option in block policy full misuse stats svg only inherit version; do
+	for option in block policy full misuse stats svg inherit version; do
 		grep -Eq -- "--$option( |,|\$)" out || return
 	done
 }
@@ -340,6 +340,9 @@ for program in reclaim-run reclaim-erl; do
 	check "$program --help" helps $program
 	check "$program --version" version $program
 done
+check "reclaim-erl --only is refused" tells_lines 1 2 \
+	"reclaim-erl: --only .* \(reclaim-erl --help\)" \
+	"$builddir/preload/reclaim-erl" --only x
 wrong="reclaim-run: .* \(reclaim-run --help\)"
 for option in --block=12x --block=1KB --block=-1 --block=K --block= \
 	--block=64.5K --policy=worst --full=maybe --misuse=yes --stats=never \
