@@ -232,6 +232,24 @@ START_TEST(all_of_it_is_served_or_kept)
 }
 END_TEST
 
+/* What is kept needs the same room however little is left of a page. */
+START_TEST(nothing_is_served_beyond_it)
+{
+	size_t size, offset;
+
+	area_make(&area, BLOCK_LEAST + 2 * KIB, 0);
+	for (size = BLOCK_LEAST; size < BLOCK_LEAST + KIB; size += GRANULE)
+		for (offset = 0; offset < 64; offset += GRANULE) {
+			block = block_begin(area.at + offset, size, _i, false);
+			ck_assert_ptr_nonnull(block);
+			ck_assert(first_served(block) + figures().free <=
+				  area.at + offset + size);
+			block_end(block);
+		}
+	area_drop(&area);
+}
+END_TEST
+
 /* Bits, and an index of the holes. */
 START_TEST(three_percent_are_kept_at_most)
 {
@@ -736,6 +754,7 @@ START_TEST(zeros_that_are_there_cost_no_memory)
 	char *ptr;
 
 	begin_with(64 * MIB, _i);
+	give_back(allocate(100));
 	ptr = block_calloc(block, 48 * MIB);
 	ck_assert_ptr_nonnull(ptr);
 	if (!block->guard)
@@ -939,6 +958,7 @@ static void fill(Suite *suite)
 	add_for_each(tcase, an_area_beyond_all_addresses_is_refused);
 	add_for_each(tcase, what_is_around_it_stays);
 	add_for_each(tcase, all_of_it_is_served_or_kept);
+	add_for_each(tcase, nothing_is_served_beyond_it);
 	add_for_each(tcase, three_percent_are_kept_at_most);
 
 	tcase = stage_case(suite, "allocate");

@@ -23,7 +23,7 @@
 
 #define STEPS		  40000 /* of each worker */
 #define STEPS_SANITIZED	  8000
-#define STEPS_IN_VALGRIND 1000
+#define STEPS_IN_VALGRIND 600
 #define FORKS		  20
 
 #define WORKERS 4
@@ -391,6 +391,51 @@ START_TEST(threads_come_and_go)
 }
 END_TEST
 
+/* ---- one allocation, and all want to free it ---- */
+
+#define ROUNDS 100
+
+static char *wanted[ROUNDS];
+static pthread_barrier_t together;
+static atomic_uint freed;
+
+static void *free_all(void *arg)
+{
+	size_t i;
+
+	(void)arg;
+	for (i = 0; i < ROUNDS; i++) {
+		enum block_found found;
+
+		pthread_barrier_wait(&together);
+		found = block_free(block, wanted[i]);
+		must(found == BLOCK_ALLOCATED || found == BLOCK_HOLE);
+		if (found == BLOCK_ALLOCATED)
+			atomic_fetch_add(&freed, 1);
+	}
+	return NULL;
+}
+
+START_TEST(one_alone_can_free_it)
+{
+	pthread_t threads[WORKERS];
+	size_t i;
+
+	begin(_i);
+	atomic_store(&freed, 0);
+	for (i = 0; i < ROUNDS; i++)
+		wanted[i] = block_alloc(block, 100, 1);
+	must(pthread_barrier_init(&together, NULL, WORKERS) == 0);
+	for (i = 0; i < WORKERS; i++)
+		must(pthread_create(&threads[i], NULL, free_all, NULL) == 0);
+	for (i = 0; i < WORKERS; i++)
+		must(pthread_join(threads[i], NULL) == 0);
+	must(pthread_barrier_destroy(&together) == 0);
+	ck_assert_uint_eq(atomic_load(&freed), ROUNDS);
+	end();
+}
+END_TEST
+
 /* ---- fork ---- */
 
 /* It cannot know what was under way, and adds to it. */
@@ -465,6 +510,7 @@ static void fill(Suite *suite)
 	tcase_add_loop_test(tcase, each_has_what_it_allocated, 0,
 			    BLOCK_POLICIES);
 	tcase_add_loop_test(tcase, threads_come_and_go, 0, BLOCK_POLICIES);
+	tcase_add_loop_test(tcase, one_alone_can_free_it, 0, BLOCK_POLICIES);
 
 	tcase = stage_case(suite, "fork");
 	tcase_set_timeout(tcase, 120);
