@@ -217,7 +217,7 @@ static size_t index_bytes(size_t pages, enum block_policy policy)
 
 static size_t bytes_kept(size_t pages, enum block_policy policy)
 {
-	return sizeof(struct block) + LINE + pages_bytes(pages) +
+	return LINE + sizeof(struct block) + pages_bytes(pages) +
 	       index_bytes(pages + 1, policy) + LINE + GRANULE;
 }
 
@@ -268,7 +268,7 @@ struct block *block_begin(void *area, size_t size, enum block_policy policy,
 			  bool zeroed)
 {
 	struct hole all = {.at = FIRST_GRANULE};
-	struct block *block = area;
+	struct block *block = align_up(area);
 	size_t pages = pages_in(size, policy);
 
 	if ((uintptr_t)area % GRANULE || size < BLOCK_LEAST ||
@@ -279,7 +279,7 @@ struct block *block_begin(void *area, size_t size, enum block_policy policy,
 	if (!zeroed)
 		memset(area, 0, bytes_kept(pages, policy));
 	*block = (struct block){
-		.lock = LOCK_INIT,
+		.lock.mutex = PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP,
 		.policy = policy,
 		.zeroed = zeroed,
 		.area = area,

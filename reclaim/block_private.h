@@ -35,27 +35,28 @@ enum block_policy {
 #define BLOCK_POLICIES 3
 
 struct block {
-	struct lock lock;
+	/* What stays, and is read without the lock. */
 	enum block_policy policy;
 	bool zeroed; /* what was never allocated is all zero */
 	char *area;
 	size_t area_size;
-	char *base;	  /* of granule 0 */
-	size_t untouched; /* from this granule on it was never allocated */
-
+	char *base; /* of granule 0 */
+	/* Bytes behind each allocation that are closed, where a tool listens;
+	 * the last word of them is how many were asked for. */
+	size_t guard;
 	struct pages pages;
+	struct fronts fronts;
+
+	/* What changes has lines of the cache of its own, or else threads that
+	 * need no lock would wait for those that have it. */
+	struct lock lock __attribute__((aligned(64)));
+	size_t untouched;  /* from this granule on it was never allocated */
+	size_t live, peak; /* granules allocated */
+	size_t blocks, holes;
 	union {
 		struct first_fit first;
 		struct best_fit best;
 	} fit;
-
-	size_t live, peak; /* granules allocated */
-	size_t blocks, holes;
-	struct fronts fronts;
-
-	/* Bytes behind each allocation that are closed, where a tool listens;
-	 * the last word of them is how many were asked for. */
-	size_t guard;
 };
 
 /*
