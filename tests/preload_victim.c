@@ -478,6 +478,11 @@ static void overflowing(void)
 	NEED(inside > 400 && inside < n);
 	NEED(info.spilled_blocks == n - inside);
 	NEED(info.spilled >= info.spilled_blocks * 1024);
+	ptr = memset(malloc(20000), 'x', 20000);
+	free(ptr);
+	ptr = calloc(1, 20000); /* most likely what was written just now */
+	NEED(ptr && !is_in_block(ptr) && all_are(ptr, 0, 20000));
+	free(ptr);
 	ptr = calloc(3, 100000);
 	NEED(ptr && !is_in_block(ptr) && all_are(ptr, 0, 300000));
 	ptr = realloc(ptr, 500000);
