@@ -191,6 +191,10 @@ static bool is_meant(void)
 
 /* ---- the block ---- */
 
+static void lock_before_fork(void);
+static void unlock_in_parent(void);
+static void unlock_in_child(void);
+
 static void begin(void)
 {
 	size_t size = wanted_size();
@@ -209,6 +213,9 @@ static void begin(void)
 	read_settings();
 	block = block_begin(area, size, wanted_policy(), true);
 	where = INSIDE;
+	/* Before others have handlers, which may ask for memory: then ours are
+	 * the last before a fork, and the first after it. */
+	pthread_atfork(lock_before_fork, unlock_in_parent, unlock_in_child);
 }
 
 /* Nobody made a thread yet: that would have asked for memory. */
@@ -597,9 +604,12 @@ EXPORT void *memalign(size_t align, size_t size)
 {
 	size_t rounded = GRANULE;
 
-	while (rounded < align && rounded << 1)
+	while (rounded < align && rounded)
 		rounded <<= 1;
-	return alloc(size, rounded);
+	if (rounded)
+		return alloc(size, rounded);
+	errno = EINVAL;
+	return NULL;
 }
 
 EXPORT int posix_memalign(void **ptr, size_t align, size_t size)
@@ -746,7 +756,6 @@ __attribute__((constructor)) static void start(void)
 	whole = getpid();
 	if (settings.at_exit)
 		keep_stderr();
-	pthread_atfork(lock_before_fork, unlock_in_parent, unlock_in_child);
 	if (settings.on_signal)
 		listen_for_signal();
 }
