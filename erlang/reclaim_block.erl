@@ -22,6 +22,7 @@
     allocated := non_neg_integer(),
     peak := non_neg_integer(),
     free := non_neg_integer(),
+    fronts := non_neg_integer(),
     longest := non_neg_integer(),
     blocks := non_neg_integer(),
     holes := non_neg_integer(),

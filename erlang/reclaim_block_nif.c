@@ -42,6 +42,7 @@ static ERL_NIF_TERM block(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
 	PUT(allocated);
 	PUT(peak);
 	PUT(free);
+	PUT(fronts);
 	PUT(longest);
 	PUT(blocks);
 	PUT(holes);

@@ -57,6 +57,7 @@ enum misuse { MISUSE_OFF, MISUSE_WARN, MISUSE_ABORT };
 
 static struct {
 	bool meant;		 /* this program is */
+	size_t front;		 /* bytes that a thread may keep */
 	bool spill;		 /* when it is full, to libc */
 	bool at_exit, on_signal; /* tell the figures */
 	enum misuse misuse;
@@ -131,6 +132,18 @@ static size_t wanted_size(void)
 	return size < BLOCK_LEAST ? 0 : size;
 }
 
+static size_t wanted_front(void)
+{
+	const char *text = setting(VARIABLE "FRONT");
+	size_t bytes = text ? bytes_of(text) : 0;
+
+	if (text && !bytes && strcmp(text, "0") != 0)
+		say("RECLAIM_BLOCK_FRONT=%s is no number of bytes: threads "
+		    "keep none",
+		    text);
+	return bytes;
+}
+
 static enum block_policy wanted_policy(void)
 {
 	const char *name = setting(VARIABLE "POLICY");
@@ -166,6 +179,7 @@ static void read_settings(void)
 	const char *tell = setting(VARIABLE "STATS");
 	const char *svg = setting(VARIABLE "SVG");
 
+	settings.front = wanted_front();
 	settings.spill = choice(VARIABLE "FULL", full, 0);
 	settings.misuse =
 		(enum misuse)choice(VARIABLE "MISUSE", misuse, MISUSE_WARN);
@@ -212,6 +226,7 @@ static void begin(void)
 	}
 	read_settings();
 	block = block_begin(area, size, wanted_policy(), true);
+	block_front(block, settings.front);
 	where = INSIDE;
 	/* Before others have handlers, which may ask for memory: then ours are
 	 * the last before a fork, and the first after it. */
@@ -295,6 +310,7 @@ EXPORT int reclaim_block_info(struct reclaim_block_info *info)
 		.allocated = figures.allocated,
 		.peak = figures.peak,
 		.free = figures.free,
+		.fronts = figures.fronts,
 		.longest = figures.longest,
 		.blocks = figures.blocks,
 		.holes = figures.holes,

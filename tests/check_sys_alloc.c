@@ -602,6 +602,38 @@ START_TEST(the_environment_may_name_the_policy)
 }
 END_TEST
 
+/* ---- fronts ---- */
+
+static void *take_and_free_two(void)
+{
+	char *low = sys_alloc(100), *high = sys_alloc(100);
+
+	sys_free(low);
+	sys_free(high);
+	return high;
+}
+
+START_TEST(what_a_thread_freed_it_may_have_again)
+{
+	void *high;
+
+	reclaim_block_front(65536);
+	obtain(MIB);
+	high = take_and_free_two();
+	ck_assert_uint_eq(info_now().blocks, 0);
+	if (info_now().fronts) { /* where no tool listens */
+		ck_assert_uint_eq(info_now().fronts, 224);
+		ck_assert_ptr_eq(sys_alloc(100), high);
+	}
+	end();
+	reclaim_block_front(0);
+	obtain(MIB);
+	high = take_and_free_two();
+	ck_assert_uint_eq(info_now().fronts, 0);
+	ck_assert_ptr_ne(sys_alloc(100), high);
+}
+END_TEST
+
 /* ---- wrong use ---- */
 
 START_TEST(what_is_no_allocation_is_told_and_left_alone)
@@ -897,6 +929,9 @@ static void fill(Suite *suite)
 	tcase_add_test(tcase, the_environment_may_name_the_policy);
 	tcase_add_test(tcase, there_is_no_other_policy);
 	tcase_add_test(tcase, each_policy_chooses_its_place);
+
+	tcase = block_case(suite, "fronts");
+	tcase_add_test(tcase, what_a_thread_freed_it_may_have_again);
 
 	tcase = block_case(suite, "wrong use");
 	tcase_add_test(tcase, what_is_no_allocation_is_told_and_left_alone);

@@ -23,7 +23,7 @@ exported() {
 }
 
 status=0
-for name in libreclaim libreclaim-port; do
+for name in libreclaim libreclaim-block libreclaim-port; do
 	list=$srcdir/tests/exported-names.$name
 	exported "$builddir/.libs/$name.so" >"$scratch/$name"
 	if [ "${1:-}" = --update ]; then

@@ -147,6 +147,11 @@ for policy in aoff aobf bf; do
 			silent victim $act --block=256M --policy=$policy
 	done
 done
+for act in realloc alignment posix_memalign calloc threads; do
+	check "with fronts: $act" silent victim $act --block=256M --front=64K
+done
+check "with fronts: forks, while other threads allocate" \
+	silent victim forks --block 256M --front 64K
 
 # ---- children ----
 
@@ -325,7 +330,7 @@ done
 helps() { # PROGRAM
 	tells 0 '' "$builddir/preload/$1" --help && grep -q "^usage: $1 " out ||
 		return
-	for option in block policy full misuse stats svg inherit version; do
+	for option in block policy front full misuse stats svg inherit version; do
 		grep -Eq -- "--$option( |,|\$)" out || return
 	done
 }
@@ -345,7 +350,7 @@ check "reclaim-erl --only is refused" tells_lines 1 2 \
 	"$builddir/preload/reclaim-erl" --only x
 wrong="reclaim-run: .* \(reclaim-run --help\)"
 for option in --block=12x --block=1KB --block=-1 --block=K --block= \
-	--block=64.5K --policy=worst --full=maybe --misuse=yes --stats=never \
+	--block=64.5K --front=x --policy=worst --full=maybe --misuse=yes --stats=never \
 	'--stats=exit,' --nonsense=x --nonsense --block --svg --; do
 	check "reclaim-run $option is refused" \
 		tells_lines 1 2 "$wrong" run $option

@@ -38,6 +38,13 @@ static struct {
 /* Of the next; -1: as the environment says. */
 static atomic_int policy = -1;
 
+static atomic_size_t front; /* of the next */
+
+void reclaim_block_front(size_t bytes)
+{
+	front = bytes;
+}
+
 static struct block *current(void)
 {
 	return atomic_load_explicit(&sys_block, memory_order_acquire);
@@ -113,10 +120,14 @@ static void *obtain(size_t size)
 static void replace(struct block *before, void *area, size_t size,
 		    enum block_policy by, bool zeroed)
 {
+	struct block *block;
+
 	if (before)
 		block_end(before);
-	atomic_store(&sys_block, block_begin(area, size, by, zeroed));
+	block = block_begin(area, size, by, zeroed);
+	block_front(block, front);
 	set.recorded = false;
+	atomic_store(&sys_block, block);
 }
 
 /* Why not, in words, and the error; or NULL, and it is done. */
@@ -338,6 +349,7 @@ int reclaim_block_info(struct reclaim_block_info *info)
 		.allocated = figures.allocated,
 		.peak = figures.peak,
 		.free = figures.free,
+		.fronts = figures.fronts,
 		.longest = figures.longest,
 		.blocks = figures.blocks,
 		.holes = figures.holes,

@@ -74,6 +74,16 @@ RECLAIM_API int reclaim_block_end(void);
 RECLAIM_API int reclaim_block_policy(const char *name);
 
 /*
+ * Of the next block each thread may keep so many bytes of what it freed in it,
+ * to have them again without waiting for other threads: a front.  What it has
+ * again is not where the policy would have gone.  0: none, as at first.
+ * What is kept is free to all figures; it goes back when the block has no room
+ * for something, when seven eighths of it are allocated, and as the thread
+ * ends.
+ */
+RECLAIM_API void reclaim_block_front(size_t bytes);
+
+/*
  * As malloc, realloc and free: aligned to 16 bytes; no size gives a pointer of
  * its own; sys_realloc(p, 0) frees.  NULL with ENOMEM where the block is full.
  * With use_reclaim what an unrelated task allocated may not be freed or
@@ -125,6 +135,7 @@ struct reclaim_block_info {
 	size_t allocated; /* as served, in units of 16 bytes */
 	size_t peak;	  /* the most that was ever allocated */
 	size_t free;
+	size_t fronts;	/* of that, what threads keep */
 	size_t longest; /* the largest that could be allocated now */
 	size_t blocks;	/* allocations */
 	size_t holes;
