@@ -293,7 +293,6 @@ static atomic_size_t spilled, spilled_blocks;
 
 EXPORT int reclaim_block_info(struct reclaim_block_info *info)
 {
-	struct block_figures figures;
 	bool before;
 
 	if (!block || !info) {
@@ -301,23 +300,10 @@ EXPORT int reclaim_block_info(struct reclaim_block_info *info)
 		return -1;
 	}
 	before = enter();
-	block_figures(block, &figures);
+	block_inform(block, info);
 	leave(before);
-	*info = (struct reclaim_block_info){
-		.area = block->area,
-		.total = figures.total,
-		.kept = figures.kept,
-		.allocated = figures.allocated,
-		.peak = figures.peak,
-		.free = figures.free,
-		.fronts = figures.fronts,
-		.longest = figures.longest,
-		.blocks = figures.blocks,
-		.holes = figures.holes,
-		.spilled = atomic_load(&spilled),
-		.spilled_blocks = atomic_load(&spilled_blocks),
-	};
-	stpcpy(info->policy, block_policy_name(block->policy));
+	info->spilled = atomic_load(&spilled);
+	info->spilled_blocks = atomic_load(&spilled_blocks);
 	return 0;
 }
 

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "reclaim/block.h"
 #include "reclaim/tools_private.h"
 
 #define LINE ((size_t)64) /* of the cache */
@@ -686,6 +687,26 @@ void block_figures(struct block *block, struct block_figures *figures)
 	lock_take(&block->lock);
 	look(block, figures);
 	lock_drop(&block->lock);
+}
+
+void block_inform(struct block *block, struct reclaim_block_info *info)
+{
+	struct block_figures figures;
+
+	block_figures(block, &figures);
+	*info = (struct reclaim_block_info){
+		.area = block->area,
+		.total = figures.total,
+		.kept = figures.kept,
+		.allocated = figures.allocated,
+		.peak = figures.peak,
+		.free = figures.free,
+		.fronts = figures.fronts,
+		.longest = figures.longest,
+		.blocks = figures.blocks,
+		.holes = figures.holes,
+	};
+	stpcpy(info->policy, policy_names[block->policy]);
 }
 
 void block_each(struct block *block, struct block_figures *figures,

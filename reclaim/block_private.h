@@ -118,6 +118,10 @@ struct block_figures {
 };
 void block_figures(struct block *block, struct block_figures *figures);
 
+/* For who is outside of the library. */
+struct reclaim_block_info;
+void block_inform(struct block *block, struct reclaim_block_info *info);
+
 /* The same, and everything in it, in the order of addresses, in one look. */
 void block_each(struct block *block, struct block_figures *figures,
 		void (*fn)(char *at, size_t bytes, bool hole, void *arg),

@@ -322,48 +322,28 @@ void sys_free(void *ptr)
 
 /* ---- looking at it ---- */
 
-/* EINVAL: there is no block, or nowhere to put them. */
-static int look(struct block_figures *figures, const void *to)
-{
-	struct block *block = current();
-
-	if (!block || !to) {
-		errno = EINVAL;
-		return -1;
-	}
-	block_figures(block, figures);
-	return 0;
-}
-
 int reclaim_block_info(struct reclaim_block_info *info)
 {
 	struct block *block = current();
-	struct block_figures figures;
 
-	if (look(&figures, info) < 0)
+	if (!block || !info) {
+		errno = EINVAL;
 		return -1;
-	*info = (struct reclaim_block_info){
-		.area = block->area,
-		.total = figures.total,
-		.kept = figures.kept,
-		.allocated = figures.allocated,
-		.peak = figures.peak,
-		.free = figures.free,
-		.fronts = figures.fronts,
-		.longest = figures.longest,
-		.blocks = figures.blocks,
-		.holes = figures.holes,
-	};
-	stpcpy(info->policy, block_policy_name(block->policy));
+	}
+	block_inform(block, info);
 	return 0;
 }
 
 int erl_mem_info_get(MEM_PART_STATS *stats)
 {
+	struct block *block = current();
 	struct block_figures figures;
 
-	if (look(&figures, stats) < 0)
+	if (!block || !stats) {
+		errno = EINVAL;
 		return -1;
+	}
+	block_figures(block, &figures);
 	*stats = (MEM_PART_STATS){
 		.numBytesFree = figures.free,
 		.numBlocksFree = figures.holes,
