@@ -263,22 +263,30 @@ static bool has(const void *ptr)
  * What the block or a thread's front of it is in the middle of, is a thread
  * that is in here, or another one, which goes on.
  */
-static __thread bool within __attribute__((tls_model("initial-exec")));
+static __thread enum within {
+	NOT,
+	WITHIN,
+	FORKING, /* with the block locked: handlers of others run */
+} within __attribute__((tls_model("initial-exec")));
 static atomic_bool wanted; /* figures, by a signal that came meanwhile */
 
 static void tell_figures(void);
 
-static bool enter(void)
+static enum within enter(void)
 {
-	bool before = within;
+	enum within before = within;
 
-	within = true;
+	within = WITHIN;
 	atomic_signal_fence(memory_order_seq_cst);
+	if (__builtin_expect(before == FORKING, 0))
+		block_unlock(block);
 	return before;
 }
 
-static void leave(bool before)
+static void leave(enum within before)
 {
+	if (__builtin_expect(before == FORKING, 0))
+		block_lock(block);
 	atomic_signal_fence(memory_order_seq_cst);
 	within = before;
 	if (__builtin_expect(
@@ -293,7 +301,7 @@ static atomic_size_t spilled, spilled_blocks;
 
 EXPORT int reclaim_block_info(struct reclaim_block_info *info)
 {
-	bool before;
+	enum within before;
 
 	if (!block || !info) {
 		errno = EINVAL;
@@ -326,7 +334,7 @@ static void say_figures(const struct block_figures *figures)
 static void tell_figures(void)
 {
 	struct block_figures figures;
-	bool before = enter();
+	enum within before = enter();
 	char row[3 * 64 + 1];
 
 	if (pthread_mutex_trylock(&drawing) == 0) {
@@ -355,7 +363,7 @@ static void on_signal(int number)
 EXPORT int reclaim_block_svg(FILE *to)
 {
 	struct picture *copy;
-	bool before;
+	enum within before;
 	int result;
 
 	if (!block) {
@@ -460,7 +468,7 @@ static void tell_full(size_t size)
 
 static void *alloc(size_t size, size_t align)
 {
-	bool before;
+	enum within before;
 	void *ptr;
 
 	if (!is_inside())
@@ -523,7 +531,7 @@ EXPORT void *malloc(size_t size)
 EXPORT void free(void *ptr)
 {
 	enum block_found found;
-	bool before;
+	enum within before;
 
 	if (!ptr)
 		return;
@@ -542,7 +550,7 @@ EXPORT void *calloc(size_t n, size_t size)
 {
 	size_t bytes;
 	void *ptr = NULL;
-	bool before;
+	enum within before;
 
 	if (__builtin_mul_overflow(n, size, &bytes)) {
 		errno = ENOMEM;
@@ -564,7 +572,7 @@ EXPORT void *calloc(size_t n, size_t size)
 
 EXPORT void *realloc(void *ptr, size_t size)
 {
-	bool before;
+	enum within before;
 
 	if (!ptr)
 		return alloc(size, GRANULE);
@@ -691,7 +699,7 @@ static void take_out_settings(void)
 	*to = NULL;
 }
 
-static __thread bool within_before_fork;
+static __thread enum within within_before_fork;
 
 /*
  * Who flushes all streams has the lock of their list, and may ask for memory;
@@ -703,10 +711,12 @@ static void lock_before_fork(void)
 	within_before_fork = enter();
 	pthread_mutex_lock(&drawing);
 	block_lock(block);
+	within = FORKING;
 }
 
 static void unlock_in_parent(void)
 {
+	within = WITHIN;
 	block_unlock(block);
 	pthread_mutex_unlock(&drawing);
 	leave(within_before_fork);
@@ -716,6 +726,7 @@ static void unlock_in_parent(void)
 /* There fork itself has made the list's lock anew, if there were threads. */
 static void unlock_in_child(void)
 {
+	within = WITHIN;
 	block_unlock(block);
 	pthread_mutex_unlock(&drawing);
 	atomic_store(&wanted, false); /* of the parent */

@@ -364,8 +364,7 @@ static void tell_allocated(struct block *block, char *ptr, size_t size)
  */
 #define FRONT_GATE 7
 
-/* What is no allocation was freed by two threads at once, and stays as it is.
- */
+/* What is no allocation was freed by two threads at once, and is left alone. */
 static void flush(struct block *block, struct front *front, size_t down_to)
 {
 	struct kept *kept = front_let_go(front, down_to), *next;
@@ -374,7 +373,8 @@ static void flush(struct block *block, struct front *front, size_t down_to)
 	for (; kept; kept = next) {
 		next = kept->next;
 		at = granule_of(block, kept);
-		if (is_start(&block->pages, at) && !is_hole(&block->pages, at))
+		if (at - FIRST_GRANULE < granules_in(block) &&
+		    is_start(&block->pages, at) && !is_hole(&block->pages, at))
 			put_back(block, at, next_start(&block->pages, at));
 	}
 }
@@ -414,6 +414,20 @@ static void make_front(struct block *block)
 }
 
 /*
+ * Without the lock.  A hole is marked before it begins, and begins no more
+ * before the mark goes: so it is looked at from both sides.
+ */
+static bool seems_live(const struct pages *pages, size_t at)
+{
+	bool hole = is_hole(pages, at), start;
+
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	start = is_start(pages, at);
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	return start && !hole && !is_hole(pages, at);
+}
+
+/*
  * Keep what certainly is an allocation, and not kept already.  What has the
  * bits of a live one may still be changed by others, if it is another's: then
  * its end is found to be anywhere, or far away.
@@ -426,7 +440,7 @@ static bool keep(struct block *block, void *ptr)
 	bool full, kept;
 
 	if (at - FIRST_GRANULE >= granules_in(block) || offset % GRANULE ||
-	    !is_start(&block->pages, at) || is_hole(&block->pages, at))
+	    !seems_live(&block->pages, at))
 		return false;
 	length = length_at(&block->pages, at);
 	if (length > FRONT_MOST ||
@@ -449,7 +463,8 @@ bool block_front(struct block *block, size_t bytes)
 	bool may;
 
 	lock_take(&block->lock);
-	may = !block->guard && front_open(block, &block->fronts);
+	may = !block->guard && (bytes || block->fronts.number) &&
+	      front_open(block, &block->fronts);
 	if (may) {
 		block->fronts.most = bytes / GRANULE;
 		block->fronts.gate = granules_in(block) / 8 * FRONT_GATE;
@@ -738,6 +753,7 @@ void block_lock(struct block *block)
 {
 	struct front *front;
 
+	front_lock();
 	lock_take(&block->lock);
 	for (front = block->fronts.first; front; front = front->next)
 		front_wait(front);
@@ -747,4 +763,5 @@ void block_unlock(struct block *block)
 {
 	drop_fronts(block->fronts.first, NULL);
 	lock_drop(&block->lock);
+	front_unlock();
 }

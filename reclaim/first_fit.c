@@ -114,6 +114,7 @@ AVX2 static inline uint16_t put_avx2(uint16_t *node, size_t i, uint16_t longest)
 
 static bool have_wide(void)
 {
+	__builtin_cpu_init(); /* constructors may not have run */
 	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi");
 }
 

@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <time.h>
 
 #include "reclaim/block_private.h"
 
@@ -19,6 +20,19 @@ static struct {
 
 /* ---- a thread's end ---- */
 
+/* Against a block that goes while threads end; before the block's own. */
+static pthread_mutex_t ending = PTHREAD_MUTEX_INITIALIZER;
+
+void front_lock(void)
+{
+	pthread_mutex_lock(&ending);
+}
+
+void front_unlock(void)
+{
+	pthread_mutex_unlock(&ending);
+}
+
 static pthread_key_t key;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static bool have_key;
@@ -31,8 +45,12 @@ static void thread_ends(void *arg)
 
 	(void)arg;
 	front_mine = (struct front_mine){.over = true};
+	if (!front)
+		return;
+	front_lock();
 	if (number == __atomic_load_n(&served.number, __ATOMIC_ACQUIRE))
 		block_front_ends(served.block, front);
+	front_unlock();
 }
 
 static void make_key(void)
@@ -69,9 +87,11 @@ bool front_open(struct block *block, struct fronts *fronts)
 
 void front_close(struct fronts *fronts)
 {
+	front_lock();
 	if (fronts->number && fronts->number == served.number)
 		__atomic_store_n(&served.number, 0, __ATOMIC_RELEASE);
 	fronts->number = 0;
+	front_unlock();
 }
 
 /* ---- one ---- */
@@ -83,25 +103,42 @@ void front_begin(struct fronts *fronts, struct front *front)
 	front_mine = (struct front_mine){fronts->number, front, false};
 }
 
-/* Its thread has it for some instructions only, unless it is not running. */
+/*
+ * Its thread has it for some instructions only, unless it is not running; and
+ * it may have to wait for this one, which is more urgent.
+ */
 void front_wait(struct front *front)
 {
+	const struct timespec moment = {.tv_nsec = 50000};
+	int tries = 0;
+
 	while (!front_try(front))
-		sched_yield();
+		if (++tries < 100)
+			sched_yield();
+		else
+			nanosleep(&moment, NULL);
 }
 
-/* Some of what is kept, in a list, until no more than so many granules are. */
+/*
+ * Some of what is kept, in a list, until no more than so many granules are.  A
+ * list that somebody wrote over may have ended early: then nothing is left.
+ */
 struct kept *front_let_go(struct front *front, size_t down_to)
 {
 	struct kept *gone = NULL, *kept;
+	unsigned empty = 0;
 
 	front_wait(front);
 	while (front->granules > down_to) {
 		kept = front->of[front->turn];
 		if (!kept) {
 			front->turn = front->turn % FRONT_MOST + 1;
-			continue;
+			if (++empty <= FRONT_MOST)
+				continue;
+			front->granules = front->blocks = 0;
+			break;
 		}
+		empty = 0;
 		front->of[front->turn] = kept->next;
 		front->granules -= front->turn;
 		front->blocks--;

@@ -89,6 +89,10 @@ static inline bool front_try(struct front *front)
 
 void front_wait(struct front *front);
 
+/* No thread's end, and no block's, is in the middle of it: around fork. */
+void front_lock(void);
+void front_unlock(void);
+
 static inline void front_drop(struct front *front)
 {
 	__atomic_store_n(&front->busy, 0, __ATOMIC_RELEASE);

@@ -114,8 +114,12 @@ bool hold_may_be_libcs(void *ptr, const char *did, void *place)
 
 bool hold_may_be_callers(void *ptr, const char *did, void *place)
 {
-	struct pointer block;
+	struct pointer block = {.state = POINTER_NOT_ONE, .ptr = ptr};
 
+	if (sys_has(ptr)) {
+		tell(RECLAIM_WRONG_FAMILY, did, &block, place);
+		return false;
+	}
 	if (!arena_has(ptr))
 		return true;
 	pointer_find(ptr, &block);

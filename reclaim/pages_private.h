@@ -154,8 +154,8 @@ static inline struct hole pages_shorten(struct pages *pages,
 	struct hole rest = {from, hole->at + hole->length - from};
 
 	no_hole_at(pages, hole->at, true);
-	start_at(pages, from, true);
 	hole_at(pages, from, rest.length > 0);
+	start_at(pages, from, true);
 	return rest;
 }
 
@@ -195,9 +195,9 @@ static inline struct joined pages_join(struct pages *pages, size_t at,
 
 	bits_store(&page->holes, page->holes | (from_before ^ 1) << i);
 	no_start_at(pages, at, from_before);
+	no_start_at(pages, end, on);
 	far = page_of(pages, end);
 	bits_store(&far->holes, far->holes & ~(on << end % PAGE_GRANULES));
-	no_start_at(pages, end, on);
 
 	joined.before.at = joined.all.at = at - n_if(from_before, before);
 	joined.before.length = n_if(from_before, before);

@@ -327,7 +327,8 @@ static bool take2(struct task *self, void *ptr, enum family family,
 		unlink_record(record);
 	}
 	lock_drop(&table);
-	return record || hold_may_be_callers(ptr, did, place);
+	return record || family == FAMILY_BLOCK ||
+	       hold_may_be_callers(ptr, did, place);
 }
 
 void *record_alloc2(struct task *self, size_t size, void *(*alloc)(size_t),

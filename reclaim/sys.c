@@ -5,6 +5,18 @@
 
 _Atomic(struct block *) sys_block;
 
+/* Who frees anything asks for it, while the block may be going. */
+static atomic_uintptr_t area;
+static atomic_size_t size;
+
+void sys_set(struct block *block)
+{
+	atomic_store(&size, 0);
+	atomic_store(&area, block ? (uintptr_t)block->area : 0);
+	atomic_store(&size, block ? block->area_size : 0);
+	atomic_store(&sys_block, block);
+}
+
 static struct block *current(void)
 {
 	return atomic_load_explicit(&sys_block, memory_order_acquire);
@@ -12,10 +24,9 @@ static struct block *current(void)
 
 bool sys_has(const void *ptr)
 {
-	const struct block *block = current();
-
-	return block &&
-	       (size_t)((const char *)ptr - block->area) < block->area_size;
+	return (uintptr_t)ptr -
+		       atomic_load_explicit(&area, memory_order_relaxed) <
+	       atomic_load_explicit(&size, memory_order_relaxed);
 }
 
 void sys_give_back(void *ptr)

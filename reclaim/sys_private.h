@@ -14,6 +14,9 @@
 
 extern _Atomic(struct block *) sys_block; /* NULL: there is none */
 
+/* Set it, or NULL: then nobody finds it any more. */
+void sys_set(struct block *block);
+
 /* Whether a pointer is into its area. */
 bool sys_has(const void *ptr);
 

@@ -68,7 +68,8 @@ static void end_whatever_there_is(void)
 
 	reclaim_block_end();
 	records_forget_family(FAMILY_BLOCK);
-	block = atomic_exchange(&sys_block, NULL);
+	block = atomic_load(&sys_block);
+	sys_set(NULL);
 	if (block)
 		block_end(block);
 }
@@ -613,6 +614,72 @@ static void *take_and_free_two(void)
 	return high;
 }
 
+/* To who asks what threads keep is nothing. */
+START_TEST(a_given_block_with_fronts_can_be_let_go)
+{
+	reclaim_block_front(65536);
+	give();
+	sys_free(sys_alloc(100));
+	end();
+	ck_works(erl_set_memory_block(sizeof(other_area), other_area, 0, 0, 0));
+	reclaim_block_front(0);
+}
+END_TEST
+
+static pthread_barrier_t gate;
+
+static void *keep_some_beyond_its_end(void *arg)
+{
+	sys_free(sys_alloc(100));
+	pthread_barrier_wait(&gate);
+	pthread_barrier_wait(&gate);
+	return arg;
+}
+
+START_TEST(a_thread_may_end_after_the_block)
+{
+	pthread_t thread;
+
+	pthread_barrier_init(&gate, NULL, 2);
+	reclaim_block_front(65536);
+	obtain(MIB);
+	ck_works(pthread_create(&thread, NULL, keep_some_beyond_its_end, NULL));
+	pthread_barrier_wait(&gate);
+	end();
+	pthread_barrier_wait(&gate);
+	ck_works(pthread_join(thread, NULL));
+	reclaim_block_front(0);
+	pthread_barrier_destroy(&gate);
+}
+END_TEST
+
+static void *free_in_full_block(void *ptr)
+{
+	sys_free(ptr);
+	return NULL;
+}
+
+/* Nor has every thread room for a front. */
+START_TEST(a_thread_may_end_without_a_front)
+{
+	void *small, *ptr = NULL;
+	pthread_t thread;
+
+	reclaim_block_front(65536);
+	obtain(MIB);
+	small = sys_alloc(16);
+	ck_assert_ptr_nonnull(small);
+	while (sys_alloc(500))
+		;
+	while ((ptr = sys_alloc(16)))
+		small = ptr;
+	ck_works(pthread_create(&thread, NULL, free_in_full_block, small));
+	ck_works(pthread_join(thread, NULL));
+	end();
+	reclaim_block_front(0);
+}
+END_TEST
+
 START_TEST(what_a_thread_freed_it_may_have_again)
 {
 	void *high;
@@ -621,7 +688,7 @@ START_TEST(what_a_thread_freed_it_may_have_again)
 	obtain(MIB);
 	high = take_and_free_two();
 	ck_assert_uint_eq(info_now().blocks, 0);
-	if (info_now().fronts) { /* where no tool listens */
+	if (!atomic_load(&sys_block)->guard) { /* no tool listens */
 		ck_assert_uint_eq(info_now().fronts, 224);
 		ck_assert_ptr_eq(sys_alloc(100), high);
 	}
@@ -932,6 +999,9 @@ static void fill(Suite *suite)
 
 	tcase = block_case(suite, "fronts");
 	tcase_add_test(tcase, what_a_thread_freed_it_may_have_again);
+	tcase_add_test(tcase, a_given_block_with_fronts_can_be_let_go);
+	tcase_add_test(tcase, a_thread_may_end_after_the_block);
+	tcase_add_test(tcase, a_thread_may_end_without_a_front);
 
 	tcase = block_case(suite, "wrong use");
 	tcase_add_test(tcase, what_is_no_allocation_is_told_and_left_alone);

@@ -127,7 +127,15 @@ static void replace(struct block *before, void *area, size_t size,
 	block = block_begin(area, size, by, zeroed);
 	block_front(block, front);
 	set.recorded = false;
-	atomic_store(&sys_block, block);
+	sys_set(block);
+}
+
+static bool is_empty(struct block *block)
+{
+	struct block_figures figures;
+
+	block_figures(block, &figures);
+	return figures.blocks == 0;
 }
 
 /* Why not, in words, and the error; or NULL, and it is done. */
@@ -142,7 +150,7 @@ static const char *set_block(size_t size, void *ptr, enum block_policy by,
 		return "a block is in use (reclaim_block_end ends that)";
 	if (ptr && is_same(before, size, ptr))
 		return NULL;
-	if (before && before->blocks)
+	if (before && !is_empty(before))
 		return "the block that was given before is another, and "
 		       "something is allocated in it";
 	if (!ptr && !(area = obtain(size))) {
@@ -185,7 +193,7 @@ static void give_up(struct block *block)
 	size_t size = block->area_size;
 
 	records_forget_family(FAMILY_BLOCK);
-	atomic_store(&sys_block, NULL);
+	sys_set(NULL);
 	block_end(block);
 	munmap(area, size);
 }
@@ -322,28 +330,45 @@ void sys_free(void *ptr)
 
 /* ---- looking at it ---- */
 
+/* With the lock that keeps it from going meanwhile. */
+static struct block *take_block(void)
+{
+	struct block *block;
+
+	lock_take(&setting);
+	block = current();
+	if (block)
+		return block;
+	lock_drop(&setting);
+	errno = EINVAL;
+	return NULL;
+}
+
+static int no_place(const void *to)
+{
+	return errno_result(to ? 0 : EINVAL);
+}
+
 int reclaim_block_info(struct reclaim_block_info *info)
 {
-	struct block *block = current();
+	struct block *block = no_place(info) < 0 ? NULL : take_block();
 
-	if (!block || !info) {
-		errno = EINVAL;
+	if (!block)
 		return -1;
-	}
 	block_inform(block, info);
+	lock_drop(&setting);
 	return 0;
 }
 
 int erl_mem_info_get(MEM_PART_STATS *stats)
 {
-	struct block *block = current();
+	struct block *block = no_place(stats) < 0 ? NULL : take_block();
 	struct block_figures figures;
 
-	if (!block || !stats) {
-		errno = EINVAL;
+	if (!block)
 		return -1;
-	}
 	block_figures(block, &figures);
+	lock_drop(&setting);
 	*stats = (MEM_PART_STATS){
 		.numBytesFree = figures.free,
 		.numBlocksFree = figures.holes,
@@ -367,20 +392,18 @@ static void own(const void *ptr, size_t bytes, const struct task *task,
 /* Or NULL with EINVAL, where there is no block, or ENOMEM. */
 static struct picture *take_picture(void)
 {
-	struct block *block = current();
-	struct picture *picture;
+	struct picture *picture = malloc(sizeof(*picture));
+	struct block *block = picture ? take_block() : NULL;
 
 	if (!block) {
-		errno = EINVAL;
+		free(picture);
 		return NULL;
 	}
-	picture = malloc(sizeof(*picture));
-	if (!picture)
-		return NULL;
 	picture_take(picture, block);
 	lock_take(&tables);
 	records_of_family(FAMILY_BLOCK, own, picture);
 	lock_drop(&tables);
+	lock_drop(&setting);
 	return picture;
 }
 
