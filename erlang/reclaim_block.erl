@@ -59,7 +59,12 @@ area() ->
 %% Draw the block as an SVG picture.
 -spec svg(file:name_all()) -> ok | {error, file:posix()}.
 svg(File) ->
-    case draw(unicode:characters_to_binary([File, 0])) of
+    Name =
+        if
+            is_binary(File) -> File;
+            true -> unicode:characters_to_binary(filename:flatten(File))
+        end,
+    case draw(<<Name/binary, 0>>) of
         none -> error(no_block);
         Result -> Result
     end.

@@ -29,6 +29,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "reclaim/block.h"
@@ -68,12 +70,23 @@ static struct {
 static struct block *block; /* set once, with `inside` */
 static pid_t whole; /* the process that began; what it forks is no program */
 static int told_to = STDERR_FILENO;
+static struct stat stderr_at_start;
 
 static enum {
 	UNKNOWN, /* nobody has asked for memory, or there is no environment */
 	OUTSIDE, /* not this program */
 	INSIDE,
 } where;
+
+/* Whether the descriptor that was kept is the same file yet. */
+static bool is_ours(int fd)
+{
+	struct stat now;
+
+	return fd == STDERR_FILENO ||
+	       (fstat(fd, &now) == 0 && now.st_dev == stderr_at_start.st_dev &&
+		now.st_ino == stderr_at_start.st_ino);
+}
 
 /* A line on stderr, in one piece and without memory. */
 __attribute__((format(printf, 1, 2))) static void say(const char *format, ...)
@@ -90,8 +103,10 @@ __attribute__((format(printf, 1, 2))) static void say(const char *format, ...)
 	if (n > (int)sizeof(line) - 2)
 		n = sizeof(line) - 2;
 	line[n++] = '\n';
-	if (write(told_to, line, (size_t)n) < 0 && told_to != STDERR_FILENO)
-		told_to = STDERR_FILENO; /* somebody has closed it */
+	if (!is_ours(told_to))
+		told_to = STDERR_FILENO;
+	/* write(2) would be a point of cancellation, within malloc. */
+	syscall(SYS_write, told_to, line, (size_t)n);
 	errno = saved;
 }
 
@@ -137,7 +152,7 @@ static size_t wanted_front(void)
 	const char *text = setting(VARIABLE "FRONT");
 	size_t bytes = text ? bytes_of(text) : 0;
 
-	if (text && !bytes && strcmp(text, "0") != 0)
+	if (text && !bytes && *text != '0')
 		say("RECLAIM_BLOCK_FRONT=%s is no number of bytes: threads "
 		    "keep none",
 		    text);
@@ -228,8 +243,8 @@ static void begin(void)
 	block = block_begin(area, size, wanted_policy(), true);
 	block_front(block, settings.front);
 	where = INSIDE;
-	/* Before others have handlers, which may ask for memory: then ours are
-	 * the last before a fork, and the first after it. */
+	/* As soon as can be, so that few handlers of others run while the block
+	 * is locked for a fork; they may still (FORKING). */
 	pthread_atfork(lock_before_fork, unlock_in_parent, unlock_in_child);
 }
 
@@ -266,7 +281,7 @@ static bool has(const void *ptr)
 static __thread enum within {
 	NOT,
 	WITHIN,
-	FORKING, /* with the block locked: handlers of others run */
+	FORKING, /* with the block locked, while others' handlers run */
 } within __attribute__((tls_model("initial-exec")));
 static atomic_bool wanted; /* figures, by a signal that came meanwhile */
 
@@ -487,10 +502,15 @@ static void *alloc(size_t size, size_t align)
 
 static void tell_misuse(enum block_found found, const char *did, void *ptr)
 {
+	static const char *const what[] = {
+		[BLOCK_HOLE] = "was freed before",
+		[BLOCK_INSIDE] = "is in the middle",
+		[BLOCK_ELSEWHERE] = "was never allocated",
+	};
+
 	if (settings.misuse == MISUSE_OFF)
 		return;
-	say("%s of %p, which %s: nothing is done", did, ptr,
-	    found == BLOCK_HOLE ? "was freed before" : "is in the middle");
+	say("%s of %p, which %s: nothing is done", did, ptr, what[found]);
 	if (settings.misuse == MISUSE_ABORT)
 		abort();
 }
@@ -693,13 +713,15 @@ static void take_out_settings(void)
 	size_t len = sizeof(VARIABLE) - 1;
 	char **from = environ, **to = environ;
 
-	for (; *from; from++)
+	for (; from && *from; from++)
 		if (strncmp(*from, VARIABLE, len) != 0)
 			*to++ = *from;
-	*to = NULL;
+	if (to)
+		*to = NULL;
 }
 
-static __thread enum within within_before_fork;
+static __thread enum within within_before_fork
+	__attribute__((tls_model("initial-exec")));
 
 /*
  * Who flushes all streams has the lock of their list, and may ask for memory;
@@ -748,7 +770,7 @@ static void keep_stderr(void)
 {
 	int fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 100);
 
-	if (fd >= 0)
+	if (fd >= 0 && fstat(fd, &stderr_at_start) == 0)
 		told_to = fd;
 }
 

@@ -10,11 +10,12 @@
  * begins (pages), and an index of the holes, by address or by length, where a
  * request goes (first fit, best fit).  All of it lies at the block's beginning.
  *
- * Allocating and freeing take time O(log n) at worst.  A hole has no hole
- * beside it.  What is no live allocation is found out, from the bits.
+ * Allocating and freeing take time O(log n), for long holes of the best fit on
+ * average.  A hole has no hole beside it.  What is no live allocation is found
+ * out, from the bits.
  *
  * Threads: any, at any time; a block has one lock.  The size of an allocation
- * is read without it.
+ * is read without it, and what a thread keeps in a front is its own.
  * Errors: NULL with ENOMEM, and nothing has changed.
  */
 #ifndef BLOCK_PRIVATE_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * tools - what Valgrind and the address sanitizer are told of a heap
+ * tools - what Valgrind and the address sanitizer are told of heaps and blocks
  *
  * Either knows libc's malloc, and is content with RECLAIM_MALLOC=system.  For
  * the heap proper (RECLAIM_MALLOC=heap) they are told what is a block, and
@@ -17,7 +17,6 @@
 #else
 #define RUNNING_ON_VALGRIND				   0
 #define VALGRIND_MAKE_MEM_DEFINED(ptr, size)		   0
-#define VALGRIND_MAKE_MEM_UNDEFINED(ptr, size)		   ((void)0)
 #define VALGRIND_MAKE_MEM_NOACCESS(ptr, size)		   ((void)0)
 #define VALGRIND_MAKE_MEM_UNDEFINED(ptr, size)		   ((void)0)
 #define VALGRIND_MALLOCLIKE_BLOCK(ptr, size, zone, zeroed) ((void)0)

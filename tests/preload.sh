@@ -150,8 +150,9 @@ done
 for act in realloc alignment posix_memalign calloc threads; do
 	check "with fronts: $act" silent victim $act --block=256M --front=64K
 done
-check "with fronts: forks, while other threads allocate" \
-	silent victim forks --block 256M --front 64K
+for act in forks forks-beside-threads forks-beside-streams; do
+	check "with fronts: $act" silent victim $act --block 256M --front 64K
+done
 
 # ---- children ----
 
@@ -160,11 +161,6 @@ environment() { # COMMAND...
 	silent "$@" env && grep -v '^_=' out | sort | diff want -
 }
 
-# As a child of a program in a block has it.
-preload_of_child() { # VALUE
-	patiently env LD_PRELOAD="$1" RECLAIM_BLOCK_SIZE=1M \
-		sh -c "exec $builddir/preload_child"
-}
 
 cat >child.sh <<'END'
 #!/bin/sh
@@ -307,10 +303,7 @@ for size in 65536=65536 64K=65536 100k=102400 1M=1048576 3m=3145728 \
 done
 check "without --block" prints 1073741824 victim total
 outside="reclaim-block: env [0-9]+: .*: the program runs outside of (a block|one)"
-for size in 0 K 10 65535 63K 99999T 99999999999999999999T; do
-	case $size in
-	K) continue ;;
-	esac
+for size in 0 10 65535 63K 99999T 99999999999999999999T; do
 	check "--block $size: told once, and outside" \
 		tells_lines 1 0 "$outside" run --block $size env true
 done

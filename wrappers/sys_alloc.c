@@ -244,8 +244,13 @@ static void tell(enum block_found found, const char *did, const void *ptr,
 {
 	struct misuse misuse = {.did = did, .place = place};
 
-	misuse.what = found == BLOCK_HOLE ? RECLAIM_DOUBLE_FREE
-					  : RECLAIM_INTERIOR_FREE;
+	static const int what[] = {
+		[BLOCK_HOLE] = RECLAIM_DOUBLE_FREE,
+		[BLOCK_INSIDE] = RECLAIM_INTERIOR_FREE,
+		[BLOCK_ELSEWHERE] = RECLAIM_FOREIGN_FREE,
+	};
+
+	misuse.what = what[found];
 	snprintf(misuse.thing, sizeof(misuse.thing), "%p in the memory block",
 		 ptr);
 	report_misuse(&misuse);

@@ -77,9 +77,10 @@ RECLAIM_API int reclaim_block_policy(const char *name);
  * Of the next block each thread may keep so many bytes of what it freed in it,
  * to have them again without waiting for other threads: a front.  What it has
  * again is not where the policy would have gone.  0: none, as at first.
- * What is kept is free to all figures; it goes back when the block has no room
- * for something, when seven eighths of it are allocated, and as the thread
- * ends.
+ * What is kept is free to all figures but the peak and the longest.  It goes
+ * back when the block has no room for something, and as the thread ends; while
+ * seven eighths of the block are allocated nothing more is kept.  A second free
+ * of what is kept is found while its first 16 bytes are as they were.
  */
 RECLAIM_API void reclaim_block_front(size_t bytes);
 
@@ -135,13 +136,13 @@ struct reclaim_block_info {
 	size_t allocated; /* as served, in units of 16 bytes */
 	size_t peak;	  /* the most that was ever allocated */
 	size_t free;
-	size_t fronts;	/* of that, what threads keep */
 	size_t longest; /* the largest that could be allocated now */
 	size_t blocks;	/* allocations */
 	size_t holes;
 	size_t spilled;	       /* bytes outside, since the block was full */
 	size_t spilled_blocks; /* (of libreclaim-block.so) */
 	char policy[8];
+	size_t fronts; /* bytes that are free, and kept by threads */
 };
 RECLAIM_API int reclaim_block_info(struct reclaim_block_info *info);
 
