@@ -59,15 +59,16 @@ area() ->
 %% Draw the block as an SVG picture.
 -spec svg(file:name_all()) -> ok | {error, file:posix()}.
 svg(File) ->
-    Name =
-        if
-            is_binary(File) -> File;
-            true -> unicode:characters_to_binary(filename:flatten(File))
-        end,
-    case draw(<<Name/binary, 0>>) of
+    case draw(<<(name(File))/binary, 0>>) of
         none -> error(no_block);
         Result -> Result
     end.
+
+%% What is raw stays as it is.
+name(File) when is_binary(File) -> File;
+name(File) when is_list(File); is_atom(File) ->
+    unicode:characters_to_binary(filename:flatten(File));
+name(_) -> error(badarg).
 
 draw(_Path) ->
     erlang:nif_error(not_loaded).

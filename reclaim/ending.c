@@ -143,7 +143,7 @@ static void forget_status(struct task *task)
 /* Nothing of the program's runs as it is released.  The tables are locked. */
 static bool is_bare(const struct task *task)
 {
-	return !task->ledger.newest && !task->memory.records.newest;
+	return !task->ledger.newest && !records_any(&task->memory.records);
 }
 
 /* Unlocked. */

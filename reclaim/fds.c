@@ -76,20 +76,21 @@ static void see_whether_quick(void)
 			    !descriptors.verify && !place_kept;
 }
 
-__attribute__((constructor)) static void read_environment(void)
+void fds_start(void)
 {
 	const char *value = getenv("RECLAIM_FDS");
 
 	descriptors.verify = value && strcmp(value, "verify") == 0;
-	see_whether_quick(); /* others may have begun sooner */
 }
 
 int fds_make_room(void)
 {
 	if (descriptors.records.limit >= wanted())
 		return 0;
+	/* Spare room that there is not is no error: fds_cover sees to the rest.
+	 */
 	if (table_cover(&descriptors.records, (uint32_t)wanted()) < 0)
-		return -1;
+		return descriptors.records.limit > descriptors.seen ? 0 : -1;
 	see_whether_quick();
 	return 0;
 }
@@ -110,12 +111,13 @@ struct descriptor *fds_cover(int fd)
 
 static void remember_identity(struct entry *entry)
 {
-	struct stat st;
+	struct stat st = {.st_dev = 0};
 
-	if (descriptors.verify && fstat(entry->fd, &st) == 0) {
-		entry->dev = st.st_dev;
-		entry->ino = st.st_ino;
-	}
+	if (!descriptors.verify)
+		return;
+	fstat(entry->fd, &st);
+	entry->dev = st.st_dev;
+	entry->ino = st.st_ino;
 }
 
 void fds_hold_noted(struct descriptor *descriptor, int fd, struct task *task,

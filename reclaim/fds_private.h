@@ -41,6 +41,9 @@ extern struct descriptors {
 	atomic_bool has_news; /* for fds_tell_news */
 } descriptors __attribute__((visibility("hidden")));
 
+/* What the environment says, before the first descriptor is recorded. */
+void fds_start(void);
+
 /* ---- records ---- */
 
 /*

@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 
 #include "reclaim.h"
+#include "reclaim/fds_private.h"
 #include "reclaim/memory_private.h"
 #include "reclaim/place_private.h"
 #include "reclaim/task_private.h"
@@ -45,6 +46,7 @@ __attribute__((constructor)) void library_start(void)
 	if (task_root)
 		return;
 	place_start();
+	fds_start();
 	memory_start();
 	task_make_root();
 	thread_make_key();

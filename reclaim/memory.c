@@ -463,7 +463,7 @@ void memory_end(struct task *task)
 		self->seat->heap = self->seat->quick = NULL;
 		self->heap = NULL;
 	}
-	if (memory->records.newest)
+	if (records_any(&memory->records))
 		records_end(&memory->records);
 }
 

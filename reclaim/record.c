@@ -474,21 +474,42 @@ void *record_give(struct task *self, void *ptr, struct task *to)
 	return NULL;
 }
 
+bool records_any(const struct records *all)
+{
+	bool some;
+
+	if (!atomic_load_explicit(&any, memory_order_relaxed))
+		return false;
+	lock_take(&table);
+	some = all->blocks > 0;
+	lock_drop(&table);
+	return some;
+}
+
+/* The newest goes out, if there is one, and how it is freed. */
+static void *take_newest(struct records *all, void (**give_back)(void *))
+{
+	struct record *record;
+	void *ptr = NULL;
+
+	lock_take(&table);
+	record = all->newest;
+	if (record) {
+		ptr = record->ptr;
+		*give_back = free_of[record->family];
+		forget(record);
+	}
+	lock_drop(&table);
+	return ptr;
+}
+
 void records_end(struct records *all)
 {
 	void (*give_back)(void *);
-	struct record *record;
 	void *ptr;
 
-	while (all->newest) {
-		lock_take(&table);
-		record = all->newest;
-		ptr = record->ptr;
-		give_back = free_of[record->family];
-		forget(record);
-		lock_drop(&table);
+	while ((ptr = take_newest(all, &give_back)))
 		give_back(ptr);
-	}
 }
 
 void records_figures(const struct records *all, struct records *copy)

@@ -67,6 +67,9 @@ void record_set_free2(void (*free)(void *));
 /* EPERM for a stranger's, EINVAL for what has no record. */
 void *record_give(struct task *self, void *ptr, struct task *to);
 
+/* Whether a task has any; others may be taking or giving one at the moment. */
+bool records_any(const struct records *records);
+
 /* Release all of a task.  Nothing else uses them any more. */
 void records_end(struct records *records);
 

@@ -33,5 +33,6 @@ void *slots_take_new(struct slots *slots)
 		return NULL;
 	slot = table_at(&slots->table, slots->used);
 	slot->id = SLOT_GENERATION | slots->used++;
+	slot->next_free = slot;
 	return slot;
 }

@@ -59,8 +59,8 @@ static inline void *table_at(const struct table *table, uint32_t index)
  * and soon read together, would keep the processor waiting.
  */
 struct slot {
-	uint64_t id; /* generation and index; generation 0: it is retired */
-	struct slot *next_free;
+	uint64_t id;		/* generation, from 1, and index */
+	struct slot *next_free; /* itself: it is taken */
 };
 
 #define SLOT_GENERATION ((uint64_t)1 << 32)
@@ -82,14 +82,16 @@ static inline void *slots_take(struct slots *slots)
 	if (!slot)
 		return slots_take_new(slots);
 	slots->free = slot->next_free;
+	slot->next_free = slot;
+	slot->id += SLOT_GENERATION;
 	return slot;
 }
 
 static inline void slots_put(struct slots *slots, struct slot *slot)
 {
-	slot->id += SLOT_GENERATION;
+	slot->next_free = NULL;
 	/* One that has had every generation is retired. */
-	if (slot->id < SLOT_GENERATION)
+	if (slot->id >= UINT64_MAX - UINT32_MAX)
 		return;
 	slot->next_free = slots->free;
 	slots->free = slot;
@@ -118,7 +120,7 @@ static inline void *slots_find(const struct slots *slots, uint64_t id)
 	if ((uint32_t)id >= slots->used)
 		return NULL;
 	slot = table_at(&slots->table, (uint32_t)id);
-	return slot->id == id && id >= SLOT_GENERATION ? slot : NULL;
+	return slot->id == id && slot->next_free == slot ? slot : NULL;
 }
 
 #endif

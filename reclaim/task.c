@@ -71,7 +71,6 @@ static void link_child(struct task *task, struct task *parent)
 	parent->children++;
 }
 
-/* The next task of the tree below `top`, parents first; NULL at the end. */
 struct task *task_next(const struct task *task, const struct task *top)
 {
 	if (task->newest_child)

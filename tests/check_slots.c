@@ -83,6 +83,19 @@ START_TEST(an_id_that_was_put_back_finds_nothing)
 }
 END_TEST
 
+START_TEST(an_id_that_is_yet_to_come_finds_nothing)
+{
+	struct thing *thing = take();
+	uint64_t id = slot_id(&thing->slot) + SLOT_GENERATION;
+
+	ck_assert_ptr_null(slots_find(&slots, id));
+	slots_put(&slots, &thing->slot);
+	ck_assert_ptr_null(slots_find(&slots, id));
+	ck_assert_ptr_eq(take(), thing);
+	ck_assert_ptr_eq(slots_find(&slots, id), thing);
+}
+END_TEST
+
 START_TEST(an_id_of_an_index_beyond_finds_nothing)
 {
 	struct thing *thing = take();
@@ -198,6 +211,7 @@ static void fill(Suite *suite)
 	tcase_add_test(tcase, zero_finds_nothing);
 	tcase_add_test(tcase, an_id_finds_its_item);
 	tcase_add_test(tcase, an_id_that_was_put_back_finds_nothing);
+	tcase_add_test(tcase, an_id_that_is_yet_to_come_finds_nothing);
 	tcase_add_test(tcase, an_id_of_an_index_beyond_finds_nothing);
 	tcase_add_test(tcase, what_is_new_is_zero);
 	tcase_add_test(tcase, what_is_taken_again_is_as_it_was_put_back);

@@ -205,7 +205,7 @@ bool may_give_back(const struct entry *entry, const char *did, void *place,
 	};
 	report_thing(entry, misuse->thing, sizeof(misuse->thing));
 	report_label(entry->task, misuse->owner, sizeof(misuse->owner));
-	errno = entry->fd >= 0 ? EBADF : EINVAL;
+	errno = entry->fd != -1 ? EBADF : EINVAL;
 	return false;
 }
 
