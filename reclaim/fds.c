@@ -87,10 +87,8 @@ int fds_make_room(void)
 {
 	if (descriptors.records.limit >= wanted())
 		return 0;
-	/* Spare room that there is not is no error: fds_cover sees to the rest.
-	 */
 	if (table_cover(&descriptors.records, (uint32_t)wanted()) < 0)
-		return descriptors.records.limit > descriptors.seen ? 0 : -1;
+		return -1;
 	see_whether_quick();
 	return 0;
 }
