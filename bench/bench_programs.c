@@ -73,14 +73,19 @@ static void run(struct batch *batch, const char *const argv[])
 	ARGV("preload/reclaim-run", BLOCK, "--policy=" policy, "--", \
 	     __VA_ARGS__)
 
+/* Without what threads keep. */
+#define EXACT(...) \
+	ARGV("preload/reclaim-run", BLOCK, "--front=0", "--", __VA_ARGS__)
+
 #define EMULATOR(rounds) \
 	"-noshell", "-pa", "bench", "-run", "mixed", "main", rounds
 
-#define BY(who)                                             \
-	static const struct contender who##_by[] = {        \
-		{.name = "aoff", .work = who##_aoff},       \
-		{.name = "outside", .work = who##_outside}, \
-		{.name = "aobf", .work = who##_aobf},       \
+#define BY(who)                                                \
+	static const struct contender who##_by[] = {           \
+		{.name = "aoff", .work = who##_aoff},          \
+		{.name = "outside", .work = who##_outside},    \
+		{.name = "aobf", .work = who##_aobf},          \
+		{.name = "aoff exactly", .work = who##_exact}, \
 		{.name = NULL}}
 
 #define PROGRAM(who, ...)                                  \
@@ -95,6 +100,10 @@ static void run(struct batch *batch, const char *const argv[])
 	static void who##_aobf(struct batch *batch)        \
 	{                                                  \
 		run(batch, IN_BLOCK("aobf", __VA_ARGS__)); \
+	}                                                  \
+	static void who##_exact(struct batch *batch)       \
+	{                                                  \
+		run(batch, EXACT(__VA_ARGS__));            \
 	}                                                  \
 	BY(who)
 
@@ -115,6 +124,12 @@ static void emulator_aoff(struct batch *batch)
 static void emulator_aobf(struct batch *batch)
 {
 	run(batch, ARGV("preload/reclaim-erl", BLOCK, "--policy=aobf", "--",
+			EMULATOR("8")));
+}
+
+static void emulator_exact(struct batch *batch)
+{
+	run(batch, ARGV("preload/reclaim-erl", BLOCK, "--front=0", "--",
 			EMULATOR("8")));
 }
 

@@ -148,10 +148,11 @@ for policy in aoff aobf bf; do
 	done
 done
 for act in realloc alignment posix_memalign calloc threads; do
-	check "with fronts: $act" silent victim $act --block=256M --front=64K
+	check "without fronts: $act" \
+		silent victim $act --block=256M --front=0
 done
 for act in forks forks-beside-threads forks-beside-streams; do
-	check "with fronts: $act" silent victim $act --block 256M --front 64K
+	check "without fronts: $act" silent victim $act --block 256M --front 0
 done
 
 # ---- children ----
@@ -230,12 +231,13 @@ check "--only: no other program" silent \
 
 no_room="${head}the block of 1024 KiB has no room for 1024 bytes"
 check "--full fail: ENOMEM, told once, and it goes on" \
-	tells_lines 1 0 "$no_room" victim full --block 1M --full fail
+	tells_lines 1 0 "$no_room" victim full --block 1M --front 0 --full fail
 check "... to its end" grep -qx 'goes on' out
-check "... by default" tells_lines 1 0 "$no_room" victim full --block 1M
+check "... by default" tells_lines 1 0 "$no_room" \
+	victim full --block 1M --front 0
 for policy in aobf bf; do
 	check "... with $policy" tells_lines 1 0 "$no_room" \
-		victim full --block 1M --policy $policy
+		victim full --block 1M --front 0 --policy $policy
 done
 check "--full spill: to libc, counted, and back" \
 	silent victim overflowing --block 1M --full spill
