@@ -28,10 +28,10 @@
 struct block;
 
 /*
- * In granules: a KiB.  What is larger is used for longer, and would push out
- * many smaller ones.
+ * In granules: 4 KiB, as the heaps of an emulator's processes.  What is larger
+ * is used for longer, and would push out many smaller ones.
  */
-#define FRONT_MOST 64
+#define FRONT_MOST 256
 
 /* In the memory that is kept.  The key only says where a search is worth it. */
 struct kept {

@@ -240,7 +240,7 @@ for policy in aobf bf; do
 		victim full --block 1M --front 0 --policy $policy
 done
 check "--full spill: to libc, counted, and back" \
-	silent victim overflowing --block 1M --full spill
+	silent victim overflowing --block 1M --front 0 --full spill
 check "... and there is none without" \
 	tells 3 '.*' victim overflowing --block 1M
 
