@@ -239,7 +239,7 @@ check() {
 bench() {
 	need_bench
 	build_plain
-	say "measure: five programs, about four minutes"
+	say "measure: seven programs, about six minutes"
 	BENCH_COMMAND='./bootstrap.sh bench' \
 		make --no-print-directory -C $plain bench
 	cp $plain/bench/results.txt bench/results.md
