@@ -419,12 +419,12 @@ static void make_front(struct block *block)
  */
 static bool seems_live(const struct pages *pages, size_t at)
 {
-	bool hole = is_hole(pages, at), start;
+	const struct page *page = page_of(pages, at);
+	uint64_t before = __atomic_load_n(&page->holes, __ATOMIC_ACQUIRE);
+	uint64_t starts = __atomic_load_n(&page->starts, __ATOMIC_ACQUIRE);
+	uint64_t after = bits_load(&page->holes);
 
-	__atomic_thread_fence(__ATOMIC_ACQUIRE);
-	start = is_start(pages, at);
-	__atomic_thread_fence(__ATOMIC_ACQUIRE);
-	return start && !hole && !is_hole(pages, at);
+	return starts & ~before & ~after & bit_of(at);
 }
 
 /*

@@ -452,6 +452,7 @@ static void print_table(const struct block_figures *figures)
 /* Any arguments: what is called so has no prototype. */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wstrict-prototypes"
+#pragma GCC diagnostic ignored "-Wmissing-prototypes"
 #pragma GCC diagnostic ignored "-Wold-style-definition"
 int erl_memory_show()
 {
