@@ -21,12 +21,13 @@ The rest is in README.md and HACKING.md.
 END
 }
 
-build_packages='autoconf automake check gcc libc6-dev libdw-dev libtool make
-	pkg-config uthash-dev'
-check_packages="$build_packages binutils clang clang-format erlang-base
-	erlang-dev g++ perl procps python3 shellcheck sqlite3 valgrind"
-bench_packages="$build_packages erlang-base libapr1 libjemalloc2 libmimalloc2.0
-	libtalloc2 perl python3 sqlite3"
+# With erlang-dev whatever comes first: all verbs share one configured build.
+build_packages='autoconf automake check erlang-base erlang-dev gcc libc6-dev
+	libdw-dev libtool make pkg-config uthash-dev'
+check_packages="$build_packages binutils clang clang-format g++ perl procps
+	python3 shellcheck sqlite3 valgrind"
+bench_packages="$build_packages libapr1 libjemalloc2 libmimalloc2.0 libtalloc2
+	perl python3 sqlite3"
 
 cd "$(dirname "$0")"
 logs=build/logs
@@ -97,11 +98,6 @@ need_build() {
 need_check() {
 	# shellcheck disable=SC2086 # a list
 	need $check_packages
-}
-
-need_demo() {
-	# shellcheck disable=SC2086 # a list
-	need $build_packages erlang-base
 }
 
 need_bench() {
@@ -212,7 +208,6 @@ deps() {
 }
 
 demo() {
-	need_demo
 	build_plain
 	exec examples/demo.sh $plain
 }

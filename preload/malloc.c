@@ -73,7 +73,7 @@ static struct {
 	char program[64];
 } settings = {.misuse = MISUSE_WARN};
 
-static struct block *block; /* set once, with `inside` */
+static struct block *block; /* set once, with `where` */
 static pid_t whole; /* the process that began; what it forks is no program */
 static int told_to = STDERR_FILENO;
 static struct stat stderr_at_start;
