@@ -156,7 +156,12 @@ static bool may(struct task *self, const struct record *record,
 	return false;
 }
 
-/* ---- blocks of libc ---- */
+/*
+ * ---- blocks of libc ----
+ *
+ * Allocated and freed with the lock held, which a fork holds too: so the child
+ * has each block recorded or free, and nobody was within libc's allocator.
+ */
 
 void *record_alloc(struct task *self, size_t size, size_t align, bool zero,
 		   void *place)
@@ -206,9 +211,11 @@ void record_free(struct task *self, void *ptr, void *place)
 		if (!may(self, record, FAMILY_LIBC, "free", place))
 			return;
 		forget(record);
+		free(ptr);
 	}
 	lock_drop(&table);
-	free(ptr);
+	if (!record)
+		free(ptr);
 }
 
 /* Have a record count for another size; beyond the limit only if forced. */
@@ -270,8 +277,8 @@ void *record_realloc(struct task *self, void *ptr, size_t size, void *place)
 	}
 	/* As in glibc: a free. */
 	forget(record);
-	lock_drop(&table);
 	free(ptr);
+	lock_drop(&table);
 	return NULL;
 }
 
@@ -486,30 +493,36 @@ bool records_any(const struct records *all)
 	return some;
 }
 
-/* The newest goes out, if there is one, and how it is freed. */
-static void *take_newest(struct records *all, void (**give_back)(void *))
+/* The newest goes, if there is one; false if there is none. */
+static bool end_newest(struct records *all)
 {
+	void (*give_back)(void *);
 	struct record *record;
-	void *ptr = NULL;
+	void *ptr;
 
 	lock_take(&table);
 	record = all->newest;
-	if (record) {
-		ptr = record->ptr;
-		*give_back = free_of[record->family];
-		forget(record);
+	if (!record) {
+		lock_drop(&table);
+		return false;
 	}
-	lock_drop(&table);
-	return ptr;
+	ptr = record->ptr;
+	give_back = free_of[record->family];
+	forget(record);
+	if (give_back == free) {
+		free(ptr);
+		lock_drop(&table);
+	} else {
+		lock_drop(&table);
+		give_back(ptr);
+	}
+	return true;
 }
 
 void records_end(struct records *all)
 {
-	void (*give_back)(void *);
-	void *ptr;
-
-	while ((ptr = take_newest(all, &give_back)))
-		give_back(ptr);
+	while (end_newest(all))
+		;
 }
 
 void records_figures(const struct records *all, struct records *copy)
