@@ -10,8 +10,12 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "reclaim/bonds_private.h"
+#include "reclaim/name_private.h"
+#include "reclaim/queue_private.h"
 #include "reclaim/report_private.h"
 #include "reclaim/thread_private.h"
+#include "reclaim/timer_private.h"
 
 /* ---- asking, and taking apart ---- */
 
@@ -52,6 +56,8 @@ static inline void ask_one(struct task *task, int status)
 		return;
 	if (task->own || task->ledger.threads)
 		stop_threads(task);
+	if (task->queue)
+		queue_interrupt(task->queue);
 	/* Who waits for it may have to see that it need not. */
 	task_changed(task);
 }
@@ -106,6 +112,7 @@ static inline bool take_out(struct task *task)
 
 static void bury(struct task *task)
 {
+	bonds_depart(task);
 	if (!take_out(task))
 		return;
 	task->parent = NULL;
@@ -117,6 +124,7 @@ static void keep_status(struct task *task)
 {
 	struct task *parent = task->parent;
 
+	bonds_depart(task);
 	if (!take_out(task))
 		return;
 	task->newer = NULL;
@@ -140,10 +148,33 @@ static void forget_status(struct task *task)
 	task->parent = NULL;
 }
 
-/* Nothing of the program's runs as it is released.  The tables are locked. */
+/* It has memory at most, in heaps.  The tables are locked. */
 static bool is_bare(const struct task *task)
 {
-	return !task->ledger.newest && !records_any(&task->memory.records);
+	return !task->ledger.newest && !task->queue && !task->registered &&
+	       !records_any(&task->memory.records);
+}
+
+/* Nothing reaches it any more, and it has no name.  Unlocked. */
+static void fall_silent(struct task *task)
+{
+	struct message *messages = NULL, *next;
+	struct queue *queue;
+
+	lock_take(&tables);
+	queue = task->queue;
+	task->silent = true;
+	task->queue = NULL;
+	if (queue)
+		messages = queue_close(queue);
+	name_forget(task);
+	lock_drop(&tables);
+	if (queue)
+		timer_end_all(queue, slot_id(&task->slot));
+	for (; messages; messages = next) {
+		next = messages->next;
+		message_free(messages);
+	}
 }
 
 /* Unlocked. */
@@ -154,6 +185,7 @@ static RARE void release(struct task *task)
 	thread_work_for(task, &scope);
 	ledger_release_after(task, 0);
 	memory_end(task);
+	fall_silent(task);
 	thread_work_done(&scope);
 }
 
@@ -231,7 +263,7 @@ static void end_leaf(struct task *leaf, struct thread *self)
 	bury(leaf);
 }
 
-void task_reap_dying(struct task *task)
+static void reap_one(struct task *task)
 {
 	struct thread *self = thread_self();
 	struct task *leaf;
@@ -245,6 +277,37 @@ void task_reap_dying(struct task *task)
 		task = leaf->parent;
 		end_leaf(leaf, self);
 	} while (task->state == TASK_DYING);
+}
+
+/* A thread of a task that was asked to end obeys as any other does. */
+static void obey(const struct task *top)
+{
+	const struct task *mine = thread_self()->works_for;
+
+	if (mine->state == TASK_DYING && task_is_below(mine, top))
+		pthread_cancel(pthread_self());
+}
+
+/* Those who were bound to a task that has ended are told, or end in turn. */
+static void settle(void)
+{
+	struct task *task;
+	reclaim_tid tid;
+
+	while ((tid = bonds_settle())) {
+		task = task_find(tid);
+		if (!task)
+			continue;
+		obey(task);
+		if (task->state == TASK_DYING)
+			reap_one(task);
+	}
+}
+
+void task_reap_dying(struct task *task)
+{
+	reap_one(task);
+	settle();
 }
 
 /* Wait, with the tables locked, until something changed; ETIMEDOUT. */
@@ -319,21 +382,11 @@ void task_bury_own(struct task *task)
 	else
 		keep_status(task);
 	task_reap(parent);
+	settle();
 	lock_drop(&tables);
 }
 
 /* ---- waiting ---- */
-
-static void after(int timeout_ms, struct timespec *deadline)
-{
-	clock_gettime(CLOCK_MONOTONIC, deadline);
-	deadline->tv_sec += timeout_ms / 1000;
-	deadline->tv_nsec += timeout_ms % 1000 * 1000000L;
-	if (deadline->tv_nsec >= 1000000000L) {
-		deadline->tv_sec++;
-		deadline->tv_nsec -= 1000000000L;
-	}
-}
 
 /* No longer wait for a task; the last to do so lets go of it. */
 static void stop_waiting(struct task *task)
@@ -452,7 +505,7 @@ static int wait_ended(struct task *task, int *status, int timeout_ms)
 	int error;
 
 	if (timeout_ms >= 0)
-		after(timeout_ms, &deadline);
+		deadline_after(timeout_ms, &deadline);
 	task->waiters++;
 	pthread_cleanup_push(cancelled_waiting, task);
 	error = await_end(task, timeout_ms < 0 ? NULL : &deadline);
@@ -523,15 +576,6 @@ int reclaim_end(reclaim_tid tid, int status)
 	return errno_result(error);
 }
 
-/* A thread of a task that kills it obeys as any other does. */
-static void obey(const struct task *top)
-{
-	const struct task *mine = thread_self()->works_for;
-
-	if (mine->state == TASK_DYING && task_is_below(mine, top))
-		pthread_cancel(pthread_self());
-}
-
 int reclaim_kill(reclaim_tid tid)
 {
 	struct task *task;
@@ -573,7 +617,7 @@ static void end_all(void)
 
 	exiting = true;
 	exiting_thread = pthread_self();
-	after(EXIT_GRACE_MS, &exit_deadline);
+	deadline_after(EXIT_GRACE_MS, &exit_deadline);
 	task_ask(task_root, 0);
 	while (task_reap(task_root), task_root->newest_child && !gave_up)
 		gave_up = task_await_change(task_root) == ETIMEDOUT;
@@ -654,5 +698,7 @@ void task_forked(void)
 		}
 		memory_forked(&task->memory);
 		ledger_forked(task);
+		if (task->queue)
+			queue_forked(task->queue, self);
 	}
 }

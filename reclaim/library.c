@@ -11,15 +11,18 @@
 
 #include "reclaim.h"
 #include "reclaim/fds_private.h"
+#include "reclaim/mail_private.h"
 #include "reclaim/memory_private.h"
 #include "reclaim/place_private.h"
 #include "reclaim/task_private.h"
 #include "reclaim/thread_private.h"
+#include "reclaim/timer_private.h"
 
 /* Whoever forks holds every lock of the library, in their order. */
 static void before_fork(void)
 {
 	lock_take(&tables);
+	timers_lock();
 	memory_lock();
 	place_lock();
 }
@@ -28,6 +31,7 @@ static void after_fork(void)
 {
 	place_unlock();
 	memory_unlock();
+	timers_unlock();
 	lock_drop(&tables);
 }
 
@@ -36,7 +40,9 @@ static void after_fork_in_child(void)
 	after_fork();
 	lock_take(&tables);
 	thread_forked();
+	mail_forked();
 	task_forked();
+	timers_forked();
 	lock_drop(&tables);
 }
 

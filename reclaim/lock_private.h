@@ -47,6 +47,18 @@ static inline void lock_take_real(struct lock *lock)
 	lock_was_taken(lock);
 }
 
+/* So many milliseconds from now. */
+static inline void deadline_after(int timeout_ms, struct timespec *deadline)
+{
+	clock_gettime(CLOCK_MONOTONIC, deadline);
+	deadline->tv_sec += timeout_ms / 1000;
+	deadline->tv_nsec += timeout_ms % 1000 * 1000000L;
+	if (deadline->tv_nsec >= 1000000000L) {
+		deadline->tv_sec++;
+		deadline->tv_nsec -= 1000000000L;
+	}
+}
+
 /* Wait, with the lock taken for real; until CLOCK_MONOTONIC's deadline. */
 static inline int lock_wait(struct lock *lock, pthread_cond_t *condition,
 			    const struct timespec *deadline)

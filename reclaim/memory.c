@@ -18,23 +18,23 @@
 /* ---- how the process wants it ---- */
 
 bool tools_told;
-static bool system_only; /* a record for each block, and no heaps */
+bool memory_is_libcs; /* a record for each block, and no heaps */
 
 void memory_start(void)
 {
 	const char *wanted = getenv("RECLAIM_MALLOC");
 
-	system_only = tools_here();
+	memory_is_libcs = tools_here();
 	if (wanted && strcmp(wanted, "system") == 0)
-		system_only = true;
+		memory_is_libcs = true;
 	else if (wanted && strcmp(wanted, "heap") == 0)
-		system_only = false;
+		memory_is_libcs = false;
 	else if (wanted && *wanted)
 		reclaim_say(RECLAIM_WARNING,
 			    "RECLAIM_MALLOC=%s is neither \"heap\" nor "
 			    "\"system\": ignored",
 			    wanted);
-	tools_told = !system_only && tools_listen();
+	tools_told = !memory_is_libcs && tools_listen();
 	tail_labels = tools_told || place_kept;
 }
 
@@ -93,7 +93,7 @@ static void *alloc_charged(struct thread *self, struct task *task, size_t size,
 	struct pointer block;
 	void *ptr = NULL;
 
-	if (!system_only && size <= CHUNK_MOST - tail_size(memory) &&
+	if (!memory_is_libcs && size <= CHUNK_MOST - tail_size(memory) &&
 	    align <= CHUNK_MOST)
 		ptr = alloc_in_heap(self, task, size, align, room);
 	if (!ptr)
@@ -134,7 +134,7 @@ void *memory_refill(size_t size, void *place)
 		return memory_alloc(size, HEAP_ALIGN, place);
 	if (self->heap)
 		ptr = heap_take_more(self->heap, size);
-	else if (!system_only && heap_of(self) && self->heap)
+	else if (!memory_is_libcs && heap_of(self) && self->heap)
 		ptr = heap_take(self->heap, size); /* the task's first */
 	return ptr ? ptr : memory_alloc(size, HEAP_ALIGN, place);
 }
@@ -174,7 +174,7 @@ void *memory_calloc(size_t n, size_t size, void *place)
  * Of a heap that nobody has at the moment, as one of a task that its thread has
  * left, it is the caller's for so long.  The task stays charged for the block.
  */
-static bool free_block(struct thread *self, const struct pointer *block,
+bool memory_free_block(struct thread *self, const struct pointer *block,
 		       void *place)
 {
 	bool freed;
@@ -192,7 +192,7 @@ static bool free_held(struct thread *self, const struct held *held, void *place)
 	struct memory *memory = &held->task->memory;
 	size_t size = tail_asked(&held->block, memory);
 
-	if (!free_block(self, &held->block, place))
+	if (!memory_free_block(self, &held->block, place))
 		return false;
 	memory_uncharge(memory, size);
 	return true;
@@ -201,7 +201,7 @@ static bool free_held(struct thread *self, const struct held *held, void *place)
 /* Where all is libc's, it judges itself. */
 static bool may_be_libcs(void *ptr, const char *did, void *place)
 {
-	return (system_only && !sys_has(ptr)) ||
+	return (memory_is_libcs && !sys_has(ptr)) ||
 	       hold_may_be_libcs(ptr, did, place);
 }
 
@@ -297,7 +297,7 @@ static void *move(struct thread *self, struct held *held, size_t size,
 		return NULL;
 	}
 	memcpy(moved, block->ptr, before < size ? before : size);
-	if (free_block(self, block, place))
+	if (memory_free_block(self, block, place))
 		memory_uncharge(memory, before + more - size);
 	return moved;
 }

@@ -35,6 +35,9 @@ struct memory {
 	_Atomic size_t charged, peak_charged;
 };
 
+/* Each block is libc's, with a record. */
+extern bool memory_is_libcs;
+
 /* RECLAIM_MALLOC, from the environment or as the tools have it. */
 void memory_start(void);
 
@@ -60,6 +63,10 @@ static inline bool memory_quick_free(void *ptr)
 		memory_free_by_run(heap, run, ptr);
 	return put != PUT_NOT;
 }
+
+/* Free a live block of whatever heap: false where somebody else was first. */
+bool memory_free_block(struct thread *self, const struct pointer *block,
+		       void *place);
 
 /* For what memory_quick_alloc had none. */
 void *memory_refill(size_t size, void *place);

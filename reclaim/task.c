@@ -88,6 +88,7 @@ static void set_options(struct task *task, const struct reclaim_task_opts *opts)
 	task->flags = opts->flags;
 	task->memory.max_bytes = opts->max_bytes;
 	task->ledger.max_handles = opts->max_handles;
+	task->max_messages = opts->max_messages;
 	if (opts->name)
 		strncpy(task->name, opts->name, sizeof(task->name) - 1);
 }

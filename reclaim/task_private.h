@@ -22,6 +22,9 @@
 #include "reclaim/ledger_private.h"
 #include "reclaim/memory_private.h"
 
+struct bonds;
+struct name;
+struct queue;
 struct thread;
 
 enum task_state { TASK_LIVE = 1, TASK_DYING, TASK_ENDING, TASK_ENDED };
@@ -49,6 +52,13 @@ struct task {
 	pthread_cond_t changed; /* it ended, or a child of it did */
 	bool slept_on;		/* somebody waits for that */
 	uint32_t flags;
+	/* What it has to do with others, once it has. */
+	struct queue *queue;
+	struct bonds *bonds;
+	struct name *registered;
+	uint32_t max_messages; /* 0: no limit */
+	bool traps;	       /* exits of others */
+	bool silent;	       /* it ends, and nothing can be sent to it */
 	char name[RECLAIM_NAME_MAX];
 };
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "reclaim/library_private.h"
+#include "reclaim/mail_private.h"
 #include "reclaim/memory_private.h"
 #include "reclaim/task_private.h"
 
@@ -95,6 +96,7 @@ static void thread_gone(void *arg)
 		self->gone(self);
 	memory_leave(&self->floor);
 	thread_seat(self);
+	mail_leave(self);
 	heap_thread_gone(self);
 	self->watched = false;
 	self->finished = true;

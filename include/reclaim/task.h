@@ -65,6 +65,8 @@ struct reclaim_task_opts {
 	uint32_t max_handles; /* 0: no limit; beyond it EMFILE */
 	size_t stack_size;    /* bytes, of a spawned task's thread */
 	uint32_t flags;
+	uint32_t max_messages; /* waiting for it; 0: no limit; beyond it EAGAIN
+				  for who sends */
 };
 
 #define RECLAIM_NAME_MAX 32

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * binary - bytes that tasks share
+ *
+ * A body is counted, and goes with its last reference.  A reference is a handle
+ * of its task's ledger, or lies in a message that is under way or has just been
+ * received, and has no task yet: retaining it there makes it the task's, and
+ * the message's memory with it.
+ *
+ * Threads: the count of a body is atomic; what a reference belongs to is under
+ * `tables`.
+ */
+#ifndef BINARY_PRIVATE_H
+#define BINARY_PRIVATE_H
+
+#include <stdbool.h>
+
+#include "reclaim/binary.h"
+
+struct bin_body;
+struct message;
+
+struct reclaim_bin {
+	uint64_t magic;
+	struct bin_body *body;
+	unsigned char *data;
+	size_t size;
+	reclaim_token token; /* its entry in a ledger; 0: a message's */
+	uint32_t count;	     /* how often it is to be released */
+	void *memory;	     /* to free with it, or NULL: the body's */
+};
+
+bool bin_is_one(const struct reclaim_bin *bin);
+
+/* One more reference, at `to`, which lies in `memory`. */
+void bin_refer(const struct reclaim_bin *bin, struct reclaim_bin *to,
+	       void *memory);
+
+/* The reference is gone; its memory is still there. */
+void bin_end(struct reclaim_bin *bin);
+
+#endif
