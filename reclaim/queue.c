@@ -234,20 +234,34 @@ struct message *queue_close(struct queue *queue)
 
 /* ---- pushing ---- */
 
-static bool has_room(struct queue *queue, bool always)
+static uint32_t waiting(const struct queue *queue, uint32_t sent)
 {
-	uint32_t sent = atomic_fetch_add_explicit(&queue->sent, 1,
-						  memory_order_relaxed);
-	uint32_t there =
-		sent + 1 -
-		atomic_load_explicit(&queue->removed, memory_order_relaxed);
-
-	return always || !queue->most || there <= queue->most;
+	return sent -
+	       atomic_load_explicit(&queue->removed, memory_order_relaxed);
 }
 
-static RARE enum pushed push_not(struct queue *queue, int error)
+/* Count one more, if it may come. */
+static bool count_sent(struct queue *queue, bool always)
 {
-	atomic_fetch_sub_explicit(&queue->sent, 1, memory_order_relaxed);
+	uint32_t sent;
+	bool fits;
+
+	if (always || !queue->most) {
+		atomic_fetch_add_explicit(&queue->sent, 1,
+					  memory_order_relaxed);
+		return true;
+	}
+	sent = atomic_load_explicit(&queue->sent, memory_order_relaxed);
+	do
+		fits = waiting(queue, sent) < queue->most;
+	while (fits && !atomic_compare_exchange_weak_explicit(
+			       &queue->sent, &sent, sent + 1,
+			       memory_order_relaxed, memory_order_relaxed));
+	return fits;
+}
+
+static RARE enum pushed push_not(int error)
+{
 	errno = error;
 	return PUSH_NOT;
 }
@@ -257,14 +271,17 @@ enum pushed queue_push(struct queue *queue, reclaim_tid tid,
 {
 	uint64_t head;
 
-	if (__builtin_expect(!has_room(queue, always), 0))
-		return push_not(queue, EAGAIN);
+	if (__builtin_expect(!count_sent(queue, always), 0))
+		return push_not(EAGAIN);
 	head = atomic_load_explicit(&queue->head, memory_order_acquire);
 	do {
 		if (atomic_load_explicit(&queue->owner, memory_order_relaxed) !=
 			    tid ||
-		    top_of(head) == CLOSED)
-			return push_not(queue, ESRCH);
+		    top_of(head) == CLOSED) {
+			atomic_fetch_sub_explicit(&queue->sent, 1,
+						  memory_order_relaxed);
+			return push_not(ESRCH);
+		}
 		message->next = message_at(top_of(head));
 	} while (!atomic_compare_exchange_weak(
 		&queue->head, &head, with_top(head, top_for(message))));

@@ -56,21 +56,22 @@ struct queue {
 	_Alignas(64) _Atomic uint64_t head;
 	_Atomic reclaim_tid owner; /* 0: it is closed */
 	_Atomic uint32_t sent;	   /* or about to be */
-	_Atomic uint32_t removed;  /* of those: received, dropped, freed */
-	uint32_t most;		   /* of both together; 0: no limit */
+	uint32_t most;		   /* waiting at once; 0: no limit */
 	_Atomic bool sleeps;	   /* who receives waits for `arrived` */
 	_Atomic int fd;		   /* an eventfd for those who poll, or -1 */
 	bool told;		   /* it is readable; under `tables` */
 
-	/* Of who receives. */
+	/* Of who receives; others' lines are left alone. */
 	_Alignas(64) _Atomic(struct thread *) claimed;
+	_Atomic uint32_t removed; /* of those sent: received, dropped, freed */
 	unsigned patience;
 	struct message *first, *last; /* oldest to newest */
 	struct message *current;      /* NULL: behind the last */
 	struct message *received;     /* the latest, until the next */
 	uint64_t fetches;
 	size_t count; /* from first to last */
-	sem_t arrived;
+
+	_Alignas(64) sem_t arrived;
 
 	/* Of the timers, under their lock: those for this task. */
 	struct timer *timers;
