@@ -251,7 +251,8 @@ static void end_leaf(struct task *leaf, struct thread *self)
 
 	leaf->state = TASK_ENDING;
 	leaf->inside = self;
-	if (!is_bare(leaf)) {
+	leaf->silent = is_bare(leaf);
+	if (!leaf->silent) {
 		lock_drop(&tables);
 		release(leaf);
 		lock_take(&tables);

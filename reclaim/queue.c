@@ -240,6 +240,12 @@ static uint32_t waiting(const struct queue *queue, uint32_t sent)
 	       atomic_load_explicit(&queue->removed, memory_order_relaxed);
 }
 
+uint32_t queue_count(const struct queue *queue)
+{
+	return waiting(queue, atomic_load_explicit(&queue->sent,
+						   memory_order_relaxed));
+}
+
 /* Count one more, if it may come. */
 static bool count_sent(struct queue *queue, bool always)
 {

@@ -56,7 +56,7 @@ struct queue {
 	_Alignas(64) _Atomic uint64_t head;
 	_Atomic reclaim_tid owner; /* 0: it is closed */
 	_Atomic uint32_t sent;	   /* or about to be */
-	uint32_t most;		   /* waiting at once; 0: no limit */
+	_Atomic uint32_t most;	   /* waiting at once; 0: no limit */
 	_Atomic bool sleeps;	   /* who receives waits for `arrived` */
 	_Atomic int fd;		   /* an eventfd for those who poll, or -1 */
 	bool told;		   /* it is readable; under `tables` */
@@ -99,6 +99,9 @@ enum pushed queue_push(struct queue *queue, reclaim_tid tid,
 /* After PUSHED_WAKE; the first with `tables` locked. */
 void queue_wake_locked(struct queue *queue, reclaim_tid tid);
 void queue_wake(struct queue *queue, reclaim_tid tid);
+
+/* How many are waiting; any thread. */
+uint32_t queue_count(const struct queue *queue);
 
 /* Have a thread that waits look at its task, with `tables` locked. */
 void queue_interrupt(struct queue *queue);

@@ -12,6 +12,7 @@
 
 #include "reclaim/hash_private.h"
 #include "reclaim/place_private.h"
+#include "reclaim/queue_private.h"
 #include "reclaim/task_private.h"
 #include "reclaim/thread_private.h"
 
@@ -222,10 +223,11 @@ static void print_task(struct task *task, FILE *out)
 	memory_figures(&task->memory, &memory);
 	fprintf(out,
 		"task %s%s: %zu bytes in %zu blocks, %u handles, %u deferred "
-		"actions, %u children\n",
+		"actions, %u children, %u messages\n",
 		label, task->state == TASK_LIVE ? "" : " (ending)",
 		memory.bytes, memory.blocks, task->ledger.handles,
-		task->ledger.actions, task->children);
+		task->ledger.actions, task->children,
+		task->queue ? queue_count(task->queue) : 0);
 	for (entry = task->ledger.newest; entry; entry = entry->older)
 		print_entry(entry, out);
 	if (place_kept)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "reclaim/queue_private.h"
 #include "reclaim/report_private.h"
 #include "reclaim/thread_private.h"
 
@@ -264,6 +265,7 @@ static void fill_info(struct task *task, struct reclaim_task_info *info)
 		.max_handles = task->ledger.max_handles,
 		.actions = task->ledger.actions,
 		.children = task->children,
+		.messages = task->queue ? queue_count(task->queue) : 0,
 	};
 	memcpy(info->name, task->name, sizeof(info->name));
 }

@@ -236,20 +236,31 @@ static void fire_all_due(void)
 		}
 }
 
+/* Until there has been none for a while. */
 static void *serve(void *arg)
 {
-	uint64_t leaves = now() + STAYS_NS;
+	uint64_t leaves;
 
 	lock_take_real(&timers);
-	while (end > TOP || now() < leaves) {
-		if (end > TOP)
-			leaves = heap[TOP].deadline + STAYS_NS;
-		sleep_until(end > TOP ? heap[TOP].deadline : leaves);
+	do {
+		while (end > TOP) {
+			sleep_until(heap[TOP].deadline);
+			fire_all_due();
+		}
+		leaves = now() + STAYS_NS;
+		sleep_until(leaves);
 		fire_all_due();
-	}
+	} while (end > TOP || now() < leaves);
 	serving = false;
 	lock_drop(&timers);
 	return arg;
+}
+
+/* The last one was cancelled: no need to sleep for that long. */
+static void wake_if_idle(void)
+{
+	if (end == TOP && sleeps_until > now() + STAYS_NS)
+		pthread_cond_signal(&sooner);
 }
 
 /* With no signal of the program's, and nobody to wait for it. */
@@ -349,6 +360,7 @@ int reclaim_timer_cancel(uint64_t ref, int64_t *left_ns)
 		if (left_ns)
 			*left_ns = time_left(timer);
 		message = take_out(timer);
+		wake_if_idle();
 	}
 	lock_drop(&timers);
 	if (message)
@@ -393,6 +405,7 @@ static int cancel_all(struct queue *queue, reclaim_tid dst)
 		n++;
 		lock_take_real(&timers);
 	}
+	wake_if_idle();
 	lock_drop(&timers);
 	return n;
 }

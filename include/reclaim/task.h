@@ -100,6 +100,7 @@ struct reclaim_task_info {
 	uint32_t max_handles; /* 0: no limit */
 	uint32_t actions;     /* deferred and not yet run */
 	uint32_t children;    /* tasks right below, ended ones included */
+	uint32_t messages;    /* sent to it, and not yet received */
 };
 
 /*
