@@ -18,21 +18,16 @@
 
 #include <dlfcn.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <fnmatch.h>
-#include <limits.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "preload/settings_private.h"
 #include "reclaim/block.h"
 #include "reclaim/picture_private.h"
 
@@ -50,178 +45,14 @@ void _IO_list_resetlock(void);
 
 #define EXPORT __attribute__((visibility("default")))
 
-/* ---- settings, from the environment ---- */
-
-#define VARIABLE     "RECLAIM_BLOCK_"
-#define DEFAULT_SIZE ((size_t)1 << 30)
-
-/*
- * Without, an emulator with two busy schedulers takes half as long again; with
- * a quarter of this a few hundredths longer.
- */
-#define DEFAULT_FRONT ((size_t)256 << 10)
-
-enum misuse { MISUSE_OFF, MISUSE_WARN, MISUSE_ABORT };
-
-static struct {
-	bool meant;		 /* this program is */
-	size_t front;		 /* bytes that a thread may keep */
-	bool spill;		 /* when it is full, to libc */
-	bool at_exit, on_signal; /* tell the figures */
-	enum misuse misuse;
-	char svg[PATH_MAX];
-	char program[64];
-} settings = {.misuse = MISUSE_WARN};
-
 static struct block *block; /* set once, with `where` */
 static pid_t whole; /* the process that began; what it forks is no program */
-static int told_to = STDERR_FILENO;
-static struct stat stderr_at_start;
 
 static enum {
 	UNKNOWN, /* nobody has asked for memory, or there is no environment */
 	OUTSIDE, /* not this program */
 	INSIDE,
 } where;
-
-/* Whether the descriptor that was kept is the same file yet. */
-static bool is_ours(int fd)
-{
-	struct stat now;
-
-	return fd == STDERR_FILENO ||
-	       (fstat(fd, &now) == 0 && now.st_dev == stderr_at_start.st_dev &&
-		now.st_ino == stderr_at_start.st_ino);
-}
-
-/* A line on stderr, in one piece and without memory. */
-__attribute__((format(printf, 1, 2))) static void say(const char *format, ...)
-{
-	char line[512];
-	int saved = errno, n;
-	va_list args;
-
-	n = snprintf(line, sizeof(line),
-		     "reclaim-block: %s %d: ", settings.program, (int)getpid());
-	va_start(args, format);
-	n += vsnprintf(line + n, sizeof(line) - (size_t)n - 1, format, args);
-	va_end(args);
-	if (n > (int)sizeof(line) - 2)
-		n = sizeof(line) - 2;
-	line[n++] = '\n';
-	if (!is_ours(told_to))
-		told_to = STDERR_FILENO;
-	/* write(2) would be a point of cancellation, within malloc. */
-	syscall(SYS_write, told_to, line, (size_t)n);
-	errno = saved;
-}
-
-/* A number of bytes, with K, M, G or T behind it; 0: it is none. */
-static size_t bytes_of(const char *text)
-{
-	static const char units[] = "kmgt";
-	unsigned long long value;
-	const char *unit;
-	char *end;
-
-	value = strtoull(text, &end, 10);
-	unit = *end ? strchr(units, *end | 0x20) : NULL;
-	if (*text == '-' || (*end && (!unit || end[1])))
-		return 0;
-	for (; unit && unit >= units; unit--)
-		if (__builtin_mul_overflow(value, 1024, &value))
-			return 0;
-	return value;
-}
-
-static const char *setting(const char *name)
-{
-	const char *value = getenv(name);
-
-	return value && *value ? value : NULL;
-}
-
-static size_t wanted_size(void)
-{
-	const char *text = setting(VARIABLE "SIZE");
-	size_t size = text ? bytes_of(text) : DEFAULT_SIZE;
-
-	if (size < BLOCK_LEAST)
-		say("RECLAIM_BLOCK_SIZE=%s is no size of 64K or more: the "
-		    "program runs outside of a block",
-		    text);
-	return size < BLOCK_LEAST ? 0 : size;
-}
-
-static size_t wanted_front(void)
-{
-	const char *text = setting(VARIABLE "FRONT");
-	size_t bytes = text ? bytes_of(text) : DEFAULT_FRONT;
-
-	if (bytes || *text == '0')
-		return bytes;
-	say("RECLAIM_BLOCK_FRONT=%s is no number of bytes: it is 256K", text);
-	return DEFAULT_FRONT;
-}
-
-static enum block_policy wanted_policy(void)
-{
-	const char *name = setting(VARIABLE "POLICY");
-	int policy = name ? block_policy(name) : BLOCK_AOFF;
-
-	if (policy >= 0)
-		return (enum block_policy)policy;
-	say("RECLAIM_BLOCK_POLICY=%s is none of \"aoff\", \"aobf\" and \"bf\": "
-	    "it is aoff",
-	    name);
-	return BLOCK_AOFF;
-}
-
-/* The number of a variable's value among some, or of the default. */
-static int choice(const char *name, const char *const values[], int otherwise)
-{
-	const char *value = setting(name);
-	int i;
-
-	for (i = 0; value && values[i]; i++)
-		if (strcmp(values[i], value) == 0)
-			return i;
-	if (value)
-		say("%s=%s is not known: it is %s", name, value,
-		    values[otherwise]);
-	return otherwise;
-}
-
-static void read_settings(void)
-{
-	static const char *const full[] = {"fail", "spill", NULL};
-	static const char *const misuse[] = {"off", "warn", "abort", NULL};
-	const char *tell = setting(VARIABLE "STATS");
-	const char *svg = setting(VARIABLE "SVG");
-
-	settings.front = wanted_front();
-	settings.spill = choice(VARIABLE "FULL", full, 0);
-	settings.misuse =
-		(enum misuse)choice(VARIABLE "MISUSE", misuse, MISUSE_WARN);
-	settings.at_exit = tell && strstr(tell, "exit");
-	settings.on_signal = tell && strstr(tell, "signal");
-	if (svg)
-		snprintf(settings.svg, sizeof(settings.svg), "%s", svg);
-}
-
-/* RECLAIM_BLOCK_ONLY: a pattern for the name of the program that is meant. */
-static bool is_meant(void)
-{
-	const char *pattern = setting(VARIABLE "ONLY"), *name;
-	char path[PATH_MAX];
-	ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - 1);
-
-	path[len > 0 ? len : 0] = '\0';
-	name = strrchr(path, '/');
-	name = name ? name + 1 : path;
-	snprintf(settings.program, sizeof(settings.program), "%.63s", name);
-	return !pattern || fnmatch(pattern, name, 0) == 0;
-}
 
 /* ---- the block ---- */
 
@@ -231,7 +62,7 @@ static void unlock_in_child(void);
 
 static void begin(void)
 {
-	size_t size = wanted_size();
+	size_t size = settings_size();
 	void *area;
 
 	if (!size)
@@ -244,8 +75,8 @@ static void begin(void)
 		    size);
 		return;
 	}
-	read_settings();
-	block = block_begin(area, size, wanted_policy(), true);
+	settings_read();
+	block = block_begin(area, size, settings_policy(), true);
 	block_front(block, settings.front);
 	where = INSIDE;
 	/* As soon as can be, so that few handlers of others run while the block
@@ -264,7 +95,7 @@ static bool is_inside(void)
 		return false;
 	saved = errno;
 	where = OUTSIDE;
-	settings.meant = is_meant();
+	settings.meant = settings_mean_this();
 	if (settings.meant)
 		begin();
 	errno = saved;
@@ -688,43 +519,6 @@ EXPORT size_t malloc_usable_size(void *ptr)
 
 /* ---- the process's beginning, forks and end ---- */
 
-/* Without what asked for this library, and is a path that ends in its name. */
-static void take_out_of_preload(void)
-{
-	static const char name[] = "libreclaim-block.so";
-	char *value = getenv("LD_PRELOAD"), *from = value, *to = value, *last;
-	size_t len;
-
-	while (from && *from) {
-		len = strcspn(from, ": ");
-		last = memrchr(from, '/', len);
-		last = last ? last + 1 : from;
-		if (len && strncmp(last, name, sizeof(name) - 1) != 0) {
-			if (to != value)
-				*to++ = ':';
-			memmove(to, from, len);
-			to += len;
-		}
-		from += len + (from[len] != '\0');
-	}
-	if (to)
-		*to = '\0';
-	if (to && to == value)
-		unsetenv("LD_PRELOAD");
-}
-
-static void take_out_settings(void)
-{
-	size_t len = sizeof(VARIABLE) - 1;
-	char **from = environ, **to = environ;
-
-	for (; from && *from; from++)
-		if (strncmp(*from, VARIABLE, len) != 0)
-			*to++ = *from;
-	if (to)
-		*to = NULL;
-}
-
 static __thread enum within within_before_fork
 	__attribute__((tls_model("initial-exec")));
 
@@ -770,32 +564,17 @@ static void listen_for_signal(void)
 	sigaction(SIGUSR2, &action, NULL);
 }
 
-/* Some programs close it before they end, to see whether all was written. */
-static void keep_stderr(void)
-{
-	int fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 100);
-
-	if (fd >= 0 && fstat(fd, &stderr_at_start) == 0)
-		told_to = fd;
-}
-
 __attribute__((constructor)) static void start(void)
 {
-	const char *inherit;
-
 	is_inside();
 	if (!settings.meant)
 		return;
-	inherit = setting(VARIABLE "INHERIT");
-	if (!inherit || strcmp(inherit, "1") != 0) {
-		take_out_of_preload();
-		take_out_settings();
-	}
+	settings_take_out();
 	if (where != INSIDE)
 		return;
 	whole = getpid();
 	if (settings.at_exit)
-		keep_stderr();
+		settings_keep_stderr();
 	if (settings.on_signal)
 		listen_for_signal();
 }

@@ -314,9 +314,9 @@ for size in 12x 1KB -1 64.5K 0x10000 ''; do
 		"${size:+$outside}" \
 		preloaded RECLAIM_BLOCK_SIZE="$size" env true
 done
-for name in POLICY=worst FULL=never MISUSE=maybe; do
+for name in POLICY=worst FULL=never MISUSE=maybe FRONT=0x10 STATS=often; do
 	check "RECLAIM_BLOCK_$name: told, and the default" tells_lines 1 0 \
-		"${head}RECLAIM_BLOCK_$name .*: it is (aoff|fail|warn)" \
+		"${head}RECLAIM_BLOCK_$name .*: it is (aoff|fail|warn|256K|none)" \
 		preloaded RECLAIM_BLOCK_$name ./victim inside place-aoff
 done
 
