@@ -116,9 +116,9 @@ static void *obtain(size_t size)
 	return area == MAP_FAILED ? NULL : area;
 }
 
-/* The one before is empty, and goes. */
-static void replace(struct block *before, void *area, size_t size,
-		    enum block_policy by, bool zeroed)
+/* The one before is empty, and goes.  The new one serves nobody yet. */
+static struct block *replace(struct block *before, void *area, size_t size,
+			     enum block_policy by, bool zeroed)
 {
 	struct block *block;
 
@@ -127,7 +127,7 @@ static void replace(struct block *before, void *area, size_t size,
 	block = block_begin(area, size, by, zeroed);
 	block_front(block, front);
 	set.recorded = false;
-	sys_set(block);
+	return block;
 }
 
 static bool is_empty(struct block *block)
@@ -138,9 +138,9 @@ static bool is_empty(struct block *block)
 	return figures.blocks == 0;
 }
 
-/* Why not, in words, and the error; or NULL, and it is done. */
+/* Why not, in words, and the error; or NULL, and the block that is to serve. */
 static const char *set_block(size_t size, void *ptr, enum block_policy by,
-			     int *error)
+			     struct block **block, int *error)
 {
 	struct block *before = current();
 	void *area = ptr;
@@ -148,6 +148,7 @@ static const char *set_block(size_t size, void *ptr, enum block_policy by,
 	*error = EBUSY;
 	if (set.running)
 		return "a block is in use (reclaim_block_end ends that)";
+	*block = before;
 	if (ptr && is_same(before, size, ptr))
 		return NULL;
 	if (before && !is_empty(before))
@@ -157,7 +158,7 @@ static const char *set_block(size_t size, void *ptr, enum block_policy by,
 		*error = ENOMEM;
 		return "there is not so much memory";
 	}
-	replace(before, area, size, by, !ptr);
+	*block = replace(before, area, size, by, !ptr);
 	return NULL;
 }
 
@@ -166,13 +167,14 @@ int erl_set_memory_block(size_t size, void *ptr, int warn_mixed_malloc,
 {
 	const char *why = flaw(size, ptr);
 	enum block_policy by;
+	struct block *block;
 	int error = EINVAL;
 
 	if (why)
 		return refuse(error, why);
 	by = wanted_policy(); /* which may speak */
 	lock_take(&setting);
-	why = set_block(size, ptr, by, &error);
+	why = set_block(size, ptr, by, &block, &error);
 	if (!why) {
 		set.running = true;
 		set.obtained = !ptr;
@@ -181,6 +183,7 @@ int erl_set_memory_block(size_t size, void *ptr, int warn_mixed_malloc,
 		set.use_reclaim = use_reclaim;
 		if (use_reclaim)
 			set.recorded = true;
+		sys_set(block); /* from here on others allocate in it */
 	}
 	lock_drop(&setting);
 	return why ? refuse(error, why) : 0;
