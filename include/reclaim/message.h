@@ -55,7 +55,8 @@ struct reclaim_msg {
 /* ---- sending ---- */
 
 /*
- * Send a copy of `len` bytes, or a binary without copying it.
+ * Send a copy of `len` bytes, or a binary without copying it.  What waits to be
+ * received is counted by max_messages, not by max_bytes.
  * ESRCH where there is no such task, or it has ended; EAGAIN where its
  * queue is full (max_messages in struct reclaim_task_opts); ENOMEM; EINVAL
  * without data, or where bin is none.
