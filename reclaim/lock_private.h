@@ -6,8 +6,9 @@
  * out, and the mutex is left alone.  No thread may be made while it is held
  * so: lock_take_real is for that, and for waiting on a condition.
  *
- * Whoever forks holds every lock, so that the child finds them free.  Order:
- * a wrapper's own, tables, heaps, that of records, the memory block's, places.
+ * Whoever forks holds every lock, so that the child finds them free.  Order: a
+ * wrapper's own, tables, timers, heaps, that of records, the memory block's,
+ * places.
  */
 #ifndef LOCK_PRIVATE_H
 #define LOCK_PRIVATE_H

