@@ -40,7 +40,7 @@ struct thread {
 	struct seat entered[RECLAIM_ENTER_MAX];
 	struct heap *spare_heaps; /* ready for the next task */
 	unsigned spares;
-	struct heap *mail; /* what it sends comes from there */
+	struct heap *mail;	/* what it sends comes from there */
 	struct task *works_for; /* when it is in none: whose thread it is */
 	struct task *own;	/* the same, where it was spawned with it */
 	reclaim_token handle;	/* its own, in the task that it works for */
