@@ -109,7 +109,7 @@ RECLAIM_API void *reclaim_msg_keep(struct reclaim_msg *msg);
  * reset    the oldest is
  * drop     take the current one out; it lives until the next receive or drop,
  *          and the one behind it is current.  ENOENT where there is none
- * mark     the end of the queue, as it is now
+ * mark     the end of the queue, as it is now; 0 with errno as in receive
  * restore  what came first after a mark is current
  *
  * A call that waits for its own reply marks before it sends, restores before it
@@ -169,8 +169,8 @@ RECLAIM_API int reclaim_links(reclaim_tid tid, reclaim_tid *list, size_t most);
  * by reclaim_kill, with the same status, unless that is 0.  One that traps
  * exits gets a RECLAIM_MSG_EXIT instead, whatever the status.  The root always
  * does: it ends with the process only.
- * Where there is no task `tid`, or it has ended: ESRCH, or, where the
- * current one traps exits, 0 and that message with status RECLAIM_NOPROC.
+ * Where there is no task `tid`, or it has ended: ESRCH, or, after
+ * reclaim_trap_exit(1), 0 and that message with status RECLAIM_NOPROC.
  * ENOMEM.
  */
 RECLAIM_API int reclaim_link(reclaim_tid tid);

@@ -46,7 +46,7 @@ RECLAIM_API int reclaim_timer_read(uint64_t ref, int64_t *left_ns);
 /* How long until the next timer fires; UINT64_MAX where none is set. */
 RECLAIM_API uint64_t reclaim_timer_closest(void);
 
-/* Cancel all that are for a task.  How many there were; -1 with ESRCH. */
+/* Cancel all that are for a task.  How many there were; -1: ESRCH, ENOMEM. */
 RECLAIM_API int reclaim_timer_cancel_by_receiver(reclaim_tid tid);
 
 #ifdef __cplusplus
