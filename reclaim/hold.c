@@ -14,14 +14,23 @@
 
 /* ---- wrong use ---- */
 
-static void name_owner(const struct pointer *block, struct misuse *misuse)
+static struct task *task_of(const struct pointer *block)
+{
+	return block->heap ? atomic_load_explicit(&block->heap->task,
+						  memory_order_relaxed)
+			   : NULL;
+}
+
+/* The task of that id; without one, that whose memory it is. */
+static void name_owner(const struct pointer *block, reclaim_tid owner,
+		       struct misuse *misuse)
 {
 	struct task *task;
 
-	if (!block->heap)
+	if (!owner && !block->heap)
 		return;
 	lock_take(&tables);
-	task = atomic_load_explicit(&block->heap->task, memory_order_relaxed);
+	task = owner ? slots_find(&tasks, owner) : task_of(block);
 	if (task)
 		report_label(task, misuse->owner, sizeof(misuse->owner));
 	lock_drop(&tables);
@@ -30,13 +39,19 @@ static void name_owner(const struct pointer *block, struct misuse *misuse)
 static void name_thing(const struct pointer *block, struct misuse *misuse)
 {
 	struct label label = {.size = block->size};
+	reclaim_tid owner = 0;
+	bool known = block->start;
 
-	if (block->start && tail_labels)
+	if (block->state == POINTER_FREE &&
+	    tail_freed(block->ptr, &label, &owner))
+		known = true;
+	else if (known && tail_labels)
 		label = tail_label(block);
+	name_owner(block, owner, misuse);
 	misuse->acquired = label.acquired;
 	if (block->state == POINTER_FREE)
 		misuse->freed = label.freed;
-	if (block->state == POINTER_NOT_ONE || !block->start)
+	if (block->state == POINTER_NOT_ONE || !known)
 		snprintf(misuse->thing, sizeof(misuse->thing), "pointer %p",
 			 block->ptr);
 	else if (block->state == POINTER_INSIDE)
@@ -56,7 +71,6 @@ static void tell(int what, const char *did, const struct pointer *block,
 	struct misuse misuse = {.what = what, .did = did, .place = place};
 
 	name_thing(block, &misuse);
-	name_owner(block, &misuse);
 	report_misuse(&misuse);
 }
 
@@ -131,13 +145,6 @@ bool hold_may_be_callers(void *ptr, const char *did, void *place)
 }
 
 /* ---- whose a block is ---- */
-
-static struct task *task_of(const struct pointer *block)
-{
-	return block->heap ? atomic_load_explicit(&block->heap->task,
-						  memory_order_relaxed)
-			   : NULL;
-}
 
 /* Whether it is a live block of a task. */
 static bool find(void *ptr, struct held *held)

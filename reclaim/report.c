@@ -119,6 +119,7 @@ void report_misuse(const struct misuse *misuse)
 {
 	int level = atomic_load(&policy[misuse->what]);
 	char self[64], here[256], there[256], before[256];
+	const char *at = misuse->owner[0] ? " at " : ", acquired at ";
 	int saved = errno, cancel;
 
 	if (!wants_telling(misuse->what, level))
@@ -133,7 +134,7 @@ void report_misuse(const struct misuse *misuse)
 		    misuse->thing, wrong_use[misuse->what], self,
 		    here[0] ? " at " : "", here,
 		    misuse->owner[0] ? ", acquired in task " : "",
-		    misuse->owner, there[0] ? " at " : "", there,
+		    misuse->owner, there[0] ? at : "", there,
 		    before[0] ? ", freed at " : "", before,
 		    place_kept ? "" : "; RECLAIM_PLACES=1 tells where");
 	if (level == RECLAIM_ABORT)

@@ -8,6 +8,8 @@
  * with a limit, two bytes: how much less than the block's size was asked for,
  * so that the limit is kept to the byte.  Else nothing.
  *
+ * What labels say of blocks that were freed is also kept apart, for a while.
+ *
  * It lies in memory of the program's, and a forked child finds labels that were
  * about to be written.  So it is believed no more than that: at worst a figure
  * or a place is wrong.
@@ -50,5 +52,8 @@ void tail_end(const struct pointer *block, void *freed);
 
 /* All zero where there is none. */
 struct label tail_label(const struct pointer *block);
+
+/* The label of what was freed there last, if that is known, and whose it was */
+bool tail_freed(const char *ptr, struct label *label, reclaim_tid *owner);
 
 #endif

@@ -1264,11 +1264,58 @@ START_TEST(both_places_are_told)
 	free_wrongly(block);
 	must_tell_place(" at ", line_of_wrong);
 	must_tell_place(", freed at ", line_of_free);
-	if (sort <= IN_RUN)
-		must_tell_place("> at ", line_of_make);
+	must_tell_place("> at ", line_of_make);
 	must_not_tell("tells where");
 	expect("free", RECLAIM_DOUBLE_FREE, owner_of_freed());
 	nothing_changed();
+}
+END_TEST
+
+/* With all that was beside it: the run goes, too. */
+START_TEST(both_places_are_told_when_others_are_free)
+{
+	begin(_i);
+	free_first();
+	save_free(beside[0]);
+	save_free(beside[1]);
+	look();
+	free_wrongly(block);
+	must_tell_place(", freed at ", line_of_free);
+	must_tell_place("> at ", line_of_make);
+	expect("free", RECLAIM_DOUBLE_FREE, "task");
+}
+END_TEST
+
+START_TEST(both_places_are_told_when_the_task_has_ended)
+{
+	begin(_i);
+	free_first();
+	work_no_longer();
+	end_task(task);
+	work_for(other);
+	forget_reports();
+	free_wrongly(block);
+	must_tell_place(", freed at ", line_of_free);
+	must_tell_place(", acquired at ", line_of_make);
+	expect("free", RECLAIM_DOUBLE_FREE, "");
+}
+END_TEST
+
+/* Where it was freed the time before last says nothing. */
+START_TEST(no_places_of_an_earlier_block_are_told)
+{
+	begin(_i);
+	free_first();
+	save_free(beside[0]);
+	save_free(beside[1]);
+	make_blocks();
+	work_no_longer();
+	end_task(task);
+	work_for(other);
+	forget_reports();
+	free_wrongly(block);
+	must_not_tell("freed at");
+	expect("free", RECLAIM_DOUBLE_FREE, "");
 }
 END_TEST
 
@@ -1442,11 +1489,19 @@ static void add_places(Suite *suite)
 		return;
 	}
 	if (heap_is_used()) {
-		tcase_add_loop_test(tcase, both_places_are_told, 0,
-				    2 * IN_RUN + 2);
+		tcase_add_loop_test(tcase, both_places_are_told, 0, EACH_HEAPS);
+		tcase_add_loop_test(tcase,
+				    both_places_are_told_when_others_are_free,
+				    0, EACH_HEAPS);
+		tcase_add_loop_test(
+			tcase, both_places_are_told_when_the_task_has_ended, 0,
+			EACH_HEAPS);
+		tcase_add_loop_test(tcase,
+				    no_places_of_an_earlier_block_are_told, 0,
+				    EACH_HEAPS);
 		tcase_add_loop_test(tcase,
 				    both_places_are_told_of_another_threads, 0,
-				    2 * IN_RUN + 2);
+				    EACH_HEAPS);
 		tcase_add_loop_test(tcase, the_place_of_a_live_block_is_told, 0,
 				    EACH);
 	}
