@@ -18,6 +18,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "reclaim/rare_private.h"
+
 #define BITMAP_LEVELS 7 /* of 64 each: any number that a block needs */
 #define BITMAP_NONE   SIZE_MAX
 
@@ -35,28 +37,28 @@ void bitmap_begin(struct bitmap *bitmap, size_t n, uint64_t *words);
 size_t bitmap_next(const struct bitmap *bitmap, size_t from);
 size_t bitmap_previous(const struct bitmap *bitmap, size_t from);
 
-static inline uint64_t bits_load(const uint64_t *word)
+static INLINE uint64_t bits_load(const uint64_t *word)
 {
 	return __atomic_load_n(word, __ATOMIC_RELAXED);
 }
 
-static inline void bits_store(uint64_t *word, uint64_t bits)
+static INLINE void bits_store(uint64_t *word, uint64_t bits)
 {
 	__atomic_store_n(word, bits, __ATOMIC_RELAXED);
 }
 
-static inline unsigned bits_first(uint64_t bits)
+static INLINE unsigned bits_first(uint64_t bits)
 {
 	return (unsigned)__builtin_ctzll(bits);
 }
 
-static inline unsigned bits_last(uint64_t bits)
+static INLINE unsigned bits_last(uint64_t bits)
 {
 	return 63 - (unsigned)__builtin_clzll(bits);
 }
 
 /* Whether it was not there. */
-static inline bool bitmap_add(struct bitmap *bitmap, size_t number)
+static INLINE bool bitmap_add(struct bitmap *bitmap, size_t number)
 {
 	uint64_t *word = &bitmap->level[0][number / 64];
 	uint64_t before = *word, bit = (uint64_t)1 << number % 64;
@@ -74,7 +76,7 @@ static inline bool bitmap_add(struct bitmap *bitmap, size_t number)
 }
 
 /* Whether it was there. */
-static inline bool bitmap_remove(struct bitmap *bitmap, size_t number)
+static INLINE bool bitmap_remove(struct bitmap *bitmap, size_t number)
 {
 	uint64_t *word = &bitmap->level[0][number / 64];
 	uint64_t bit = (uint64_t)1 << number % 64, after = *word & ~bit;

@@ -29,6 +29,16 @@ void pages_begin(struct pages *pages, size_t served, size_t granules,
 	start_at(pages, pages->end, true);
 }
 
+void pages_begin_use(struct pages *pages, size_t page)
+{
+	bitmap_add(&pages->in_use, page);
+}
+
+void pages_end_use(struct pages *pages, size_t page)
+{
+	bitmap_remove(&pages->in_use, page);
+}
+
 size_t pages_far_next(const struct pages *pages, size_t at)
 {
 	size_t page = bitmap_next(&pages->in_use, at / PAGE_GRANULES + 1);
