@@ -39,6 +39,15 @@ const char *block_policy_name(enum block_policy policy)
 
 /* ---- allocating and freeing, in granules ---- */
 
+/* A live allocation is a hole. */
+static void leave(struct block *block, size_t at)
+{
+	const void *ptr = block->base + at * GRANULE;
+
+	if (!holes_leave_live(block, ptr))
+		holes_leave(block, at, next_start(&block->pages, at));
+}
+
 /* Of an allocation so much from its beginning is still needed. */
 static void cut(struct block *block, size_t at, size_t granules)
 {
@@ -268,7 +277,7 @@ static void flush(struct block *block, struct front *front, size_t down_to)
 		at = granule_of(block, kept);
 		if (at - FIRST_GRANULE < granules_in(block) &&
 		    is_start(&block->pages, at) && !is_hole(&block->pages, at))
-			holes_leave(block, at, next_start(&block->pages, at));
+			leave(block, at);
 	}
 }
 
@@ -378,7 +387,7 @@ void block_front_ends(struct block *block, struct front *front)
 	while (*link != front)
 		link = &(*link)->next;
 	*link = front->next;
-	holes_leave(block, at, next_start(&block->pages, at));
+	leave(block, at);
 	lock_drop(&block->lock);
 }
 
@@ -523,7 +532,7 @@ static __attribute__((noinline)) enum block_found free_any(struct block *block,
 	if (found == BLOCK_ALLOCATED) {
 		if (block->guard)
 			tools_pool_freed(block, ptr, read_asked(block, ptr));
-		holes_leave(block, at, next_start(&block->pages, at));
+		leave(block, at);
 	}
 	lock_drop(&block->lock);
 	return found;

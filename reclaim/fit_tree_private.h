@@ -119,11 +119,6 @@ struct first_found {
 	size_t others; /* the longest of the others that begin in its page */
 };
 
-static INLINE uint64_t less_one(uint64_t bits)
-{
-	return bits & (bits - 1);
-}
-
 /*
  * The first of some holes of a page: its length, and which granule of the page
  * it begins at, in one word; 0: there is none.

@@ -3,6 +3,7 @@
 
 #include "reclaim/holes_private.h"
 
+#include "reclaim/fit_lengths_private.h"
 #include "reclaim/fit_tree_private.h"
 #include "reclaim/rare_private.h"
 
@@ -107,22 +108,37 @@ static INLINE bool is_live(const struct pages *pages, size_t at)
 	       1;
 }
 
-static INLINE bool leave_live_first(struct block *block, const void *ptr,
-				    const struct node_ways *ways)
+/*
+ * What a live allocation is joined with, where that is near; or false.  Of
+ * anything else nothing is said.
+ */
+static INLINE bool meet_live(const struct block *block, const void *ptr,
+			     struct joined *joined, size_t *granules)
 {
-	size_t at = granule_of(block, ptr), granules;
-	struct pages *pages = &block->pages;
+	size_t at = granule_of(block, ptr);
+	const struct pages *pages = &block->pages;
 	struct around around;
-	struct joined joined;
 
 	if (__builtin_expect(!at, 0))
 		return false;
 	around = pages_around(pages, at);
 	if (__builtin_expect(!is_live(pages, at) || !is_near(&around), 0))
 		return false;
-	granules = bits_first(around.ahead) + 1;
-	joined = pages_join_near(pages, at, at + granules, &around);
-	first_fit_join(&block->fit.first, pages, &joined, ways);
+	*granules = bits_first(around.ahead) + 1;
+	*joined = pages_meet_near(pages, at, at + *granules, &around);
+	return true;
+}
+
+static INLINE bool leave_live_first(struct block *block, const void *ptr,
+				    const struct node_ways *ways)
+{
+	struct joined joined;
+	size_t granules;
+
+	if (__builtin_expect(!meet_live(block, ptr, &joined, &granules), 0))
+		return false;
+	pages_join(&block->pages, &joined);
+	first_fit_join(&block->fit.first, &block->pages, &joined, ways);
 	count_left(block, granules, &joined);
 	return true;
 }
@@ -163,7 +179,7 @@ static enum block_processor processor(void)
 
 /* ---- by length ---- */
 
-static char *use_best(struct block *block, size_t granules)
+static INLINE char *use_best(struct block *block, size_t granules)
 {
 	struct best_fit *fit = &block->fit.best;
 	struct best_found found = best_fit_choose(fit, &block->pages, granules);
@@ -171,14 +187,68 @@ static char *use_best(struct block *block, size_t granules)
 	struct hole rest;
 	char *memory;
 
-	if (!found.hole.length)
+	if (__builtin_expect(!found.hole.length, 0))
 		return NULL;
 	memory = block->base + found.hole.at * GRANULE;
 	fetch(memory);
 	rest = pages_shorten(&block->pages, &found.hole, end);
-	best_fit_use(fit, &found, &rest);
+	best_fit_remove(fit, &found.hole, found.more);
+	best_fit_add(fit, &rest);
 	count_used(block, granules, end, rest.length > 0);
 	return memory;
+}
+
+/* Of those that go it is asked first whether there are more like them. */
+static INLINE void join_best(struct block *block, const struct joined *joined)
+{
+	const struct hole *before = &joined->before, *behind = &joined->behind;
+	struct best_fit *fit = &block->fit.best;
+	bool more_before = has_more(&block->pages, before);
+	bool more_behind = has_more(&block->pages, behind);
+
+	pages_join(&block->pages, joined);
+	/* Each was one more for the other: the second one asks again. */
+	if (__builtin_expect(more_before & more_behind, 0) &&
+	    before->length == behind->length &&
+	    before->at / REGION == behind->at / REGION)
+		more_behind = find_in(&block->pages, behind->at / REGION,
+				      behind->length)
+				      .hole.length;
+	best_fit_remove(fit, before, more_before);
+	best_fit_remove(fit, behind, more_behind);
+	best_fit_add(fit, &joined->all);
+}
+
+static INLINE bool leave_live_best(struct block *block, const void *ptr)
+{
+	struct joined joined;
+	size_t granules;
+
+	if (__builtin_expect(!meet_live(block, ptr, &joined, &granules), 0))
+		return false;
+	join_best(block, &joined);
+	count_left(block, granules, &joined);
+	return true;
+}
+
+FOR_AVX2 static char *use_best_avx2(struct block *block, size_t granules)
+{
+	return use_best(block, granules);
+}
+
+FOR_AVX2 static bool leave_best_avx2(struct block *block, const void *ptr)
+{
+	return leave_live_best(block, ptr);
+}
+
+static char *use_best_any(struct block *block, size_t granules)
+{
+	return use_best(block, granules);
+}
+
+static bool leave_best_any(struct block *block, const void *ptr)
+{
+	return leave_live_best(block, ptr);
 }
 
 /* ---- by the block's policy ---- */
@@ -186,7 +256,9 @@ static char *use_best(struct block *block, size_t granules)
 char *holes_use(struct block *block, size_t granules)
 {
 	if (block->policy != BLOCK_AOFF)
-		return use_best(block, granules);
+		return block->processor >= PROCESSOR_AVX2
+			       ? use_best_avx2(block, granules)
+			       : use_best_any(block, granules);
 	if (block->processor == PROCESSOR_AVX512)
 		return use_avx512(block, granules);
 	if (block->processor == PROCESSOR_AVX2)
@@ -197,7 +269,9 @@ char *holes_use(struct block *block, size_t granules)
 bool holes_leave_live(struct block *block, const void *ptr)
 {
 	if (block->policy != BLOCK_AOFF)
-		return false;
+		return block->processor >= PROCESSOR_AVX2
+			       ? leave_best_avx2(block, ptr)
+			       : leave_best_any(block, ptr);
 	if (block->processor == PROCESSOR_AVX512)
 		return leave_avx512(block, ptr);
 	if (block->processor == PROCESSOR_AVX2)
@@ -207,18 +281,22 @@ bool holes_leave_live(struct block *block, const void *ptr)
 
 void holes_leave(struct block *block, size_t at, size_t end)
 {
-	struct joined joined = pages_join(&block->pages, at, end);
+	struct joined joined = pages_meet(&block->pages, at, end);
 
-	count_left(block, end - at, &joined);
-	if (block->policy == BLOCK_AOFF)
+	if (block->policy == BLOCK_AOFF) {
+		pages_join(&block->pages, &joined);
 		first_fit_join(&block->fit.first, &block->pages, &joined,
 			       &node_any);
-	else
-		best_fit_join(&block->fit.best, &block->pages, &joined);
+	} else {
+		join_best(block, &joined);
+	}
+	count_left(block, end - at, &joined);
 }
 
 void holes_shorten(struct block *block, const struct hole *hole, size_t from)
 {
+	bool more =
+		block->policy != BLOCK_AOFF && has_more(&block->pages, hole);
 	struct hole rest = pages_shorten(&block->pages, hole, from);
 
 	block->blocks--;
@@ -229,9 +307,8 @@ void holes_shorten(struct block *block, const struct hole *hole, size_t from)
 		if (rest.length)
 			first_fit_add(&block->fit.first, &rest, &node_any);
 	} else {
-		best_fit_remove(&block->fit.best, &block->pages, hole);
-		if (rest.length)
-			best_fit_add(&block->fit.best, &rest);
+		best_fit_remove(&block->fit.best, hole, more);
+		best_fit_add(&block->fit.best, &rest);
 	}
 }
 

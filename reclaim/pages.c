@@ -55,17 +55,12 @@ size_t pages_far_previous(const struct pages *pages, size_t at)
 	       bits_last(bits_load(&pages->page[page].starts));
 }
 
-struct joined pages_join_far(struct pages *pages, size_t at, size_t end)
+struct joined pages_meet_far(const struct pages *pages, size_t at, size_t end)
 {
 	size_t before = previous_start(pages, at);
-	bool from_before = is_hole(pages, before), on = is_hole(pages, end);
-	size_t last = on ? next_start(pages, end) : end;
-	size_t first = from_before ? before : at;
+	size_t first = is_hole(pages, before) ? before : at;
+	size_t last = is_hole(pages, end) ? next_start(pages, end) : end;
 
-	no_start_at(pages, at, from_before);
-	hole_at(pages, first, true);
-	no_start_at(pages, end, on);
-	no_hole_at(pages, end, on);
 	return (struct joined){
 		.before = {first, at - first},
 		.behind = {end, last - end},

@@ -165,13 +165,10 @@ static INLINE struct hole pages_shorten(struct pages *pages,
 	return rest;
 }
 
-/* A hole, and those that it was joined from; of no length: it was none. */
+/* A hole, and those that it is joined from; of no length: it is none. */
 struct joined {
 	struct hole before, behind, all;
 };
-
-/* Wherever it and those beside it are. */
-struct joined pages_join_far(struct pages *pages, size_t at, size_t end);
 
 /* What begins around something, in words shifted so that they meet there. */
 struct around {
@@ -194,41 +191,7 @@ static INLINE struct around pages_around(const struct pages *pages, size_t at)
 	};
 }
 
-/*
- * What begins at `at` and ends at `end` is a hole, with those beside it, which
- * are known to be near: what lies further away than 64 granules is rare.
- */
-static INLINE struct joined pages_join_near(struct pages *pages, size_t at,
-					    size_t end,
-					    const struct around *around)
-{
-	struct page *page = page_of(pages, at), *far = page_of(pages, end);
-	bool on = around->holes >> (end - at - 1) & 1, from_before;
-	size_t before = 64 - bits_last(around->back), behind;
-	/* The next one is passed over if it is a hole. */
-	uint64_t next = around->ahead & -around->ahead;
-	struct joined joined;
-
-	behind = bits_first(around->ahead - (next & around->holes)) + 1;
-	from_before = is_hole(pages, at - before);
-
-	bits_store(&page->holes,
-		   bits_load(&page->holes) | (uint64_t)!from_before
-						     << at % PAGE_GRANULES);
-	no_start_at(pages, at, from_before);
-	no_start_at(pages, end, on);
-	bits_store(&far->holes, bits_load(&far->holes) &
-					~((uint64_t)on << end % PAGE_GRANULES));
-
-	joined.before.at = joined.all.at = at - n_if(from_before, before);
-	joined.before.length = n_if(from_before, before);
-	joined.behind.at = end;
-	joined.behind.length = at + behind - end;
-	joined.all.length = at + behind - joined.all.at;
-	return joined;
-}
-
-/* Whether all that is around something is near. */
+/* Whether all that is around something is near: not so is rare. */
 static INLINE bool is_near(const struct around *around)
 {
 	uint64_t next = around->ahead & -around->ahead;
@@ -236,14 +199,51 @@ static INLINE bool is_near(const struct around *around)
 	return around->back && around->ahead - (next & around->holes);
 }
 
-static INLINE struct joined pages_join(struct pages *pages, size_t at,
+/* What begins at `at` and ends at `end` could be a hole with those beside it.
+ */
+static INLINE struct joined pages_meet_near(const struct pages *pages,
+					    size_t at, size_t end,
+					    const struct around *around)
+{
+	size_t before = 64 - bits_last(around->back), behind;
+	/* The next one is passed over if it is a hole. */
+	uint64_t next = around->ahead & -around->ahead;
+	struct joined joined;
+
+	behind = bits_first(around->ahead - (next & around->holes)) + 1;
+	before = n_if(is_hole(pages, at - before), before);
+	joined.before.at = joined.all.at = at - before;
+	joined.before.length = before;
+	joined.behind.at = end;
+	joined.behind.length = at + behind - end;
+	joined.all.length = before + behind;
+	return joined;
+}
+
+/* Wherever it and those beside it are. */
+struct joined pages_meet_far(const struct pages *pages, size_t at, size_t end);
+
+static INLINE struct joined pages_meet(const struct pages *pages, size_t at,
 				       size_t end)
 {
 	struct around around = pages_around(pages, at);
 
 	if (__builtin_expect(is_near(&around), 1))
-		return pages_join_near(pages, at, end, &around);
-	return pages_join_far(pages, at, end);
+		return pages_meet_near(pages, at, end, &around);
+	return pages_meet_far(pages, at, end);
+}
+
+/* Now it is. */
+static INLINE void pages_join(struct pages *pages, const struct joined *joined)
+{
+	bool from_before = joined->before.length, on = joined->behind.length;
+	size_t at = joined->before.at + joined->before.length;
+	size_t end = joined->behind.at;
+
+	hole_at(pages, at, !from_before);
+	no_start_at(pages, at, from_before);
+	no_start_at(pages, end, on);
+	no_hole_at(pages, end, on);
 }
 
 #endif
