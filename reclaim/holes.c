@@ -143,24 +143,40 @@ static INLINE bool leave_live_first(struct block *block, const void *ptr,
 	return true;
 }
 
-FOR_AVX512 static char *use_avx512(struct block *block, size_t granules)
+/*
+ * None of these is a part of what chooses among them, or else that would save
+ * registers for it.
+ */
+#define WAY static __attribute__((noinline))
+
+FOR_AVX512 WAY char *use_avx512(struct block *block, size_t granules)
 {
 	return use_first(block, granules, &node_avx512);
 }
 
-FOR_AVX512 static bool leave_avx512(struct block *block, const void *ptr)
+FOR_AVX512 WAY bool leave_avx512(struct block *block, const void *ptr)
 {
 	return leave_live_first(block, ptr, &node_avx512);
 }
 
-FOR_AVX2 static char *use_avx2(struct block *block, size_t granules)
+FOR_AVX2 WAY char *use_avx2(struct block *block, size_t granules)
 {
 	return use_first(block, granules, &node_avx2);
 }
 
-FOR_AVX2 static bool leave_avx2(struct block *block, const void *ptr)
+FOR_AVX2 WAY bool leave_avx2(struct block *block, const void *ptr)
 {
 	return leave_live_first(block, ptr, &node_avx2);
+}
+
+WAY char *use_any(struct block *block, size_t granules)
+{
+	return use_first(block, granules, &node_any);
+}
+
+WAY bool leave_any(struct block *block, const void *ptr)
+{
+	return leave_live_first(block, ptr, &node_any);
 }
 
 static enum block_processor processor(void)
@@ -231,22 +247,22 @@ static INLINE bool leave_live_best(struct block *block, const void *ptr)
 	return true;
 }
 
-FOR_AVX2 static char *use_best_avx2(struct block *block, size_t granules)
+FOR_AVX2 WAY char *use_best_avx2(struct block *block, size_t granules)
 {
 	return use_best(block, granules);
 }
 
-FOR_AVX2 static bool leave_best_avx2(struct block *block, const void *ptr)
+FOR_AVX2 WAY bool leave_best_avx2(struct block *block, const void *ptr)
 {
 	return leave_live_best(block, ptr);
 }
 
-static char *use_best_any(struct block *block, size_t granules)
+WAY char *use_best_any(struct block *block, size_t granules)
 {
 	return use_best(block, granules);
 }
 
-static bool leave_best_any(struct block *block, const void *ptr)
+WAY bool leave_best_any(struct block *block, const void *ptr)
 {
 	return leave_live_best(block, ptr);
 }
@@ -263,7 +279,7 @@ char *holes_use(struct block *block, size_t granules)
 		return use_avx512(block, granules);
 	if (block->processor == PROCESSOR_AVX2)
 		return use_avx2(block, granules);
-	return use_first(block, granules, &node_any);
+	return use_any(block, granules);
 }
 
 bool holes_leave_live(struct block *block, const void *ptr)
@@ -276,7 +292,7 @@ bool holes_leave_live(struct block *block, const void *ptr)
 		return leave_avx512(block, ptr);
 	if (block->processor == PROCESSOR_AVX2)
 		return leave_avx2(block, ptr);
-	return leave_live_first(block, ptr, &node_any);
+	return leave_any(block, ptr);
 }
 
 void holes_leave(struct block *block, size_t at, size_t end)
