@@ -183,14 +183,17 @@ static enum block_processor processor(void)
 {
 #ifdef __SSE2__
 	__builtin_cpu_init(); /* constructors may not have run */
-	if (__builtin_cpu_supports("avx512bw") &&
-	    __builtin_cpu_supports("avx512vl") &&
-	    __builtin_cpu_supports("bmi2"))
+	if (!__builtin_cpu_supports("bmi") || !__builtin_cpu_supports("bmi2") ||
+	    !__builtin_cpu_supports("avx2"))
+		return PROCESSOR_ANY;
+	if (__builtin_cpu_supports("avx512f") &&
+	    __builtin_cpu_supports("avx512bw") &&
+	    __builtin_cpu_supports("avx512vl"))
 		return PROCESSOR_AVX512;
-	if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2"))
-		return PROCESSOR_AVX2;
-#endif
+	return PROCESSOR_AVX2;
+#else
 	return PROCESSOR_ANY;
+#endif
 }
 
 /* ---- by length ---- */

@@ -39,10 +39,9 @@ struct node_ways {
 
 #ifdef __SSE2__
 
-#define FOR_AVX512             \
-	__attribute__((target( \
-		"avx512f,avx512bw,avx512vl,avx2,bmi,bmi2,lzcnt,popcnt")))
-#define FOR_AVX2 __attribute__((target("avx2,bmi,bmi2,lzcnt,popcnt")))
+#define FOR_AVX512 \
+	__attribute__((target("avx512f,avx512bw,avx512vl,avx2,bmi,bmi2")))
+#define FOR_AVX2 __attribute__((target("avx2,bmi,bmi2")))
 
 /* ---- a line at a time ---- */
 
