@@ -63,7 +63,7 @@ static uint32_t *link_of(struct best_fit *fit, uint32_t i)
 	return link;
 }
 
-static void add_long(struct best_fit *fit, uint32_t i)
+void best_fit_add_long(struct best_fit *fit, uint32_t i)
 {
 	struct long_hole *hole = long_hole(fit, i);
 	uint32_t *link = link_of(fit, i), *left = &hole->left,
@@ -84,7 +84,7 @@ static void add_long(struct best_fit *fit, uint32_t i)
 	*left = *right = 0;
 }
 
-static void remove_long(struct best_fit *fit, uint32_t i)
+void best_fit_remove_long(struct best_fit *fit, uint32_t i)
 {
 	uint32_t *link = link_of(fit, i), left = long_hole(fit, i)->left,
 		 right = long_hole(fit, i)->right;
@@ -103,7 +103,7 @@ static void remove_long(struct best_fit *fit, uint32_t i)
 	*link = left ? left : right;
 }
 
-static struct hole find_long(const struct best_fit *fit, size_t granules)
+struct hole best_fit_find_long(const struct best_fit *fit, size_t granules)
 {
 	uint32_t i = fit->root, found = 0;
 	uint64_t key;
@@ -120,170 +120,6 @@ static struct hole find_long(const struct best_fit *fit, size_t granules)
 		return (struct hole){0, 0};
 	key = long_hole(fit, found)->key;
 	return (struct hole){(found - 1) * REGION + key % REGION, key / REGION};
-}
-
-/* ---- the holes of a region ---- */
-
-/* Those of a page behind which something begins at just this distance. */
-static uint64_t seeming(const struct page *page, size_t length)
-{
-	const struct page *there = page + length / PAGE_GRANULES;
-	unsigned shift = length % PAGE_GRANULES;
-
-	return page->holes & (there[0].starts >> shift |
-			      there[1].starts << 1 << (63 - shift));
-}
-
-/*
- * The first hole of this length in a region.  Of those that seem so nearly all
- * are: each is asked all the same whether nothing else begins within it.
- */
-static struct best_found find_in(const struct pages *pages, size_t region,
-				 size_t length)
-{
-	struct best_found found = {.more = false};
-	size_t page = region * REGION_PAGES, at;
-	uint64_t bits[REGION_PAGES];
-	unsigned some = 0, i;
-
-	for (i = 0; i < REGION_PAGES; i++) {
-		bits[i] = seeming(&pages->page[page + i], length);
-		some |= (unsigned)!!bits[i] << i;
-	}
-	for (; some; some &= some - 1) {
-		i = (unsigned)__builtin_ctz(some);
-		for (; bits[i]; bits[i] &= bits[i] - 1) {
-			at = (page + i) * PAGE_GRANULES + bits_first(bits[i]);
-			if (length_at(pages, at) != length)
-				continue;
-			found.more = found.hole.length;
-			if (found.more)
-				return found;
-			found.hole = (struct hole){at, length};
-		}
-	}
-	return found;
-}
-
-/* ---- those of one length ---- */
-
-static size_t number_of(const struct best_fit *fit, size_t length,
-			size_t region)
-{
-	return length * fit->regions + region;
-}
-
-static void add_short(struct best_fit *fit, size_t length, size_t region)
-{
-	struct of_length *of = &fit->of_length[length];
-
-	if (!bitmap_add(&fit->lengths, number_of(fit, length, region)))
-		return;
-	if (fit->any || region < of->from || !of->regions)
-		of->from = (uint32_t)region;
-	of->regions++;
-	fit->some[length / 64] |= (uint64_t)1 << length % 64;
-}
-
-/* Of two that were joined the other may have taken it already. */
-static void remove_short(struct best_fit *fit, size_t length, size_t region)
-{
-	struct of_length *of = &fit->of_length[length];
-
-	if (!bitmap_remove(&fit->lengths, number_of(fit, length, region)))
-		return;
-	of->regions--;
-	fit->some[length / 64] &= ~((uint64_t)!of->regions << length % 64);
-}
-
-/* The shortest length of which there is a hole, or REGION. */
-static size_t length_for(const struct best_fit *fit, size_t granules)
-{
-	size_t i = granules / 64;
-	uint64_t bits = fit->some[i] & ~(uint64_t)0 << granules % 64;
-
-	while (!bits && ++i < REGION / 64)
-		bits = fit->some[i];
-	return bits ? i * 64 + bits_first(bits) : REGION;
-}
-
-/* There is one: from the region that is noted on, or from the first. */
-static size_t region_for(struct best_fit *fit, size_t length)
-{
-	struct of_length *of = &fit->of_length[length];
-	size_t first = number_of(fit, length, 0);
-	size_t region = bitmap_next(&fit->lengths, first + of->from) - first;
-
-	if (region >= fit->regions)
-		region = bitmap_next(&fit->lengths, first) - first;
-	of->from = (uint32_t)region;
-	return region;
-}
-
-/* ---- all ---- */
-
-struct best_found best_fit_choose(struct best_fit *fit,
-				  const struct pages *pages, size_t granules)
-{
-	size_t length = granules < REGION ? length_for(fit, granules) : REGION;
-
-	if (length < REGION)
-		return find_in(pages, region_for(fit, length), length);
-	return (struct best_found){.hole = find_long(fit, granules)};
-}
-
-static void add(struct best_fit *fit, const struct hole *hole)
-{
-	size_t region = hole->at / REGION;
-
-	if (hole->length < REGION) {
-		add_short(fit, hole->length, region);
-		return;
-	}
-	fit->of[region].key = hole->length * REGION + hole->at % REGION;
-	add_long(fit, (uint32_t)region + 1);
-}
-
-void best_fit_add(struct best_fit *fit, const struct hole *hole)
-{
-	add(fit, hole);
-}
-
-static void remove_one(struct best_fit *fit, const struct hole *hole, bool more)
-{
-	size_t region = hole->at / REGION;
-
-	if (hole->length >= REGION)
-		remove_long(fit, (uint32_t)region + 1);
-	else if (!more)
-		remove_short(fit, hole->length, region);
-}
-
-void best_fit_remove(struct best_fit *fit, const struct pages *pages,
-		     const struct hole *hole)
-{
-	bool more = hole->length < REGION &&
-		    find_in(pages, hole->at / REGION, hole->length).hole.length;
-
-	remove_one(fit, hole, more);
-}
-
-void best_fit_use(struct best_fit *fit, const struct best_found *found,
-		  const struct hole *rest)
-{
-	remove_one(fit, &found->hole, found->more);
-	if (rest->length)
-		add(fit, rest);
-}
-
-void best_fit_join(struct best_fit *fit, const struct pages *pages,
-		   const struct joined *joined)
-{
-	if (joined->before.length)
-		best_fit_remove(fit, pages, &joined->before);
-	if (joined->behind.length)
-		best_fit_remove(fit, pages, &joined->behind);
-	add(fit, &joined->all);
 }
 
 size_t best_fit_longest(const struct best_fit *fit)

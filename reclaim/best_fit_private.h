@@ -10,6 +10,8 @@
  *
  * Longer holes, of which no more than one begins in a region, are nodes of a
  * treap by length and address, whose priorities are a hash of the region.
+ *
+ * What is done with each allocation is in fit_lengths_private.h, to be inlined.
  */
 #ifndef BEST_FIT_PRIVATE_H
 #define BEST_FIT_PRIVATE_H
@@ -45,25 +47,13 @@ size_t best_fit_bytes(size_t pages);
 /* `memory`: so many bytes, zero, at a multiple of 8. */
 void best_fit_begin(struct best_fit *fit, size_t pages, bool any, void *memory);
 
-/* A hole, and whether another of its length begins in its region. */
-struct best_found {
-	struct hole hole;
-	bool more;
-};
+/* ---- holes of REGION granules or more ---- */
 
-/* The best hole for so many granules; of no length: there is none. */
-struct best_found best_fit_choose(struct best_fit *fit,
-				  const struct pages *pages, size_t granules);
-/* What was chosen is used, but for its end. */
-void best_fit_use(struct best_fit *fit, const struct best_found *found,
-		  const struct hole *rest);
-
-/* A hole is there; it is no more, nor is it in the block's pages. */
-void best_fit_add(struct best_fit *fit, const struct hole *hole);
-void best_fit_remove(struct best_fit *fit, const struct pages *pages,
-		     const struct hole *hole);
-void best_fit_join(struct best_fit *fit, const struct pages *pages,
-		   const struct joined *joined);
+/* Their number is that of their region, from 1. */
+void best_fit_add_long(struct best_fit *fit, uint32_t i);
+void best_fit_remove_long(struct best_fit *fit, uint32_t i);
+/* The best for so many granules; of no length: there is none. */
+struct hole best_fit_find_long(const struct best_fit *fit, size_t granules);
 
 /* The longest of all. */
 size_t best_fit_longest(const struct best_fit *fit);

@@ -10,12 +10,12 @@ static size_t words_for(size_t n)
 
 size_t bitmap_words(size_t n)
 {
-	size_t sum = 0;
+	size_t sum = 0, levels = 0;
 
 	do {
 		n = words_for(n);
 		sum += n;
-	} while (n > 1);
+	} while (++levels < 2 || n > 1);
 	return sum;
 }
 
@@ -26,7 +26,33 @@ void bitmap_begin(struct bitmap *bitmap, size_t n, uint64_t *words)
 		bitmap->level[bitmap->levels++] = words;
 		n = words_for(n);
 		words += n;
-	} while (n > 1);
+	} while (bitmap->levels < 2 || n > 1);
+}
+
+void bitmap_add_above(struct bitmap *bitmap, size_t number)
+{
+	uint64_t *word, before = 0;
+	unsigned i;
+
+	for (i = 2; !before && i < bitmap->levels; i++) {
+		word = &bitmap->level[i][number / 64];
+		before = *word;
+		bits_store(word, before | (uint64_t)1 << number % 64);
+		number /= 64;
+	}
+}
+
+void bitmap_remove_above(struct bitmap *bitmap, size_t number)
+{
+	uint64_t *word, after = 0;
+	unsigned i;
+
+	for (i = 2; !after && i < bitmap->levels; i++) {
+		word = &bitmap->level[i][number / 64];
+		after = *word & ~((uint64_t)1 << number % 64);
+		bits_store(word, after);
+		number /= 64;
+	}
 }
 
 /* From what was found on one level down to the number. */

@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "reclaim/block.h"
+#include "reclaim/holes_private.h"
+#include "reclaim/rare_private.h"
 #include "reclaim/tools_private.h"
 
 #define LINE ((size_t)64) /* of the cache */
@@ -37,90 +39,13 @@ const char *block_policy_name(enum block_policy policy)
 
 /* ---- allocating and freeing, in granules ---- */
 
-/*
- * Whoever gets memory writes to its beginning, which is often not in the cache:
- * it is fetched while the rest is done.
- */
-static void fetch(const struct block *block, size_t at)
+/* A live allocation is a hole. */
+static void leave(struct block *block, size_t at)
 {
-	__builtin_prefetch(block->base + at * GRANULE, 1);
-}
+	const void *ptr = block->base + at * GRANULE;
 
-/* Where the policy's hole was for so many, or SIZE_MAX. */
-static size_t use_by_address(struct block *block, size_t granules)
-{
-	struct first_fit *fit = &block->fit.first;
-	struct first_found found =
-		first_fit_choose(fit, &block->pages, granules);
-	struct hole rest;
-
-	if (!found.hole.length)
-		return SIZE_MAX;
-	fetch(block, found.hole.at);
-	rest = pages_shorten(&block->pages, &found.hole,
-			     found.hole.at + granules);
-	block->holes -= !rest.length;
-	first_fit_use(fit, &found, &rest);
-	return found.hole.at;
-}
-
-static size_t use_by_length(struct block *block, size_t granules)
-{
-	struct best_fit *fit = &block->fit.best;
-	struct best_found found = best_fit_choose(fit, &block->pages, granules);
-	struct hole rest;
-
-	if (!found.hole.length)
-		return SIZE_MAX;
-	fetch(block, found.hole.at);
-	rest = pages_shorten(&block->pages, &found.hole,
-			     found.hole.at + granules);
-	block->holes -= !rest.length;
-	best_fit_use(fit, &found, &rest);
-	return found.hole.at;
-}
-
-static size_t use(struct block *block, size_t granules)
-{
-	size_t at = block->policy == BLOCK_AOFF
-			    ? use_by_address(block, granules)
-			    : use_by_length(block, granules);
-
-	if (at != SIZE_MAX && at + granules > block->untouched)
-		block->untouched = at + granules;
-	return at;
-}
-
-/* What begins at `at` and ends at `end` is a hole, with those beside it. */
-static void leave(struct block *block, size_t at, size_t end)
-{
-	struct joined joined = pages_join(&block->pages, at, end);
-
-	block->holes +=
-		1 - (joined.before.length > 0) - (joined.behind.length > 0);
-	if (block->policy == BLOCK_AOFF)
-		first_fit_join(&block->fit.first, &block->pages, &joined);
-	else
-		best_fit_join(&block->fit.best, &block->pages, &joined);
-}
-
-/* A hole that was not chosen by the policy begins later. */
-static void shorten(struct block *block, const struct hole *hole, size_t from)
-{
-	struct hole rest = pages_shorten(&block->pages, hole, from);
-
-	block->holes -= !rest.length;
-	if (block->policy == BLOCK_AOFF) {
-		first_fit_remove(&block->fit.first, &block->pages, hole);
-		if (rest.length)
-			first_fit_add(&block->fit.first, &rest);
-	} else {
-		best_fit_remove(&block->fit.best, &block->pages, hole);
-		if (rest.length)
-			best_fit_add(&block->fit.best, &rest);
-	}
-	if (from > block->untouched)
-		block->untouched = from;
+	if (!holes_leave_live(block, ptr))
+		holes_leave(block, at, next_start(&block->pages, at));
 }
 
 /* Of an allocation so much from its beginning is still needed. */
@@ -131,7 +56,8 @@ static void cut(struct block *block, size_t at, size_t granules)
 	if (at + granules == end)
 		return;
 	start_at(&block->pages, at + granules, true);
-	leave(block, at + granules, end);
+	block->blocks++;
+	holes_leave(block, at + granules, end);
 }
 
 /* It begins later; what was before is a hole. */
@@ -140,20 +66,8 @@ static void cut_before(struct block *block, size_t at, size_t from)
 	if (at == from)
 		return;
 	start_at(&block->pages, from, true);
-	leave(block, at, from);
-}
-
-/* Those who free look at it without the lock. */
-static void set_live(struct block *block, size_t live)
-{
-	__atomic_store_n(&block->live, live, __ATOMIC_RELAXED);
-}
-
-static void count(struct block *block, size_t granules)
-{
-	set_live(block, block->live + granules);
-	if (block->live > block->peak)
-		block->peak = block->live;
+	block->blocks++;
+	holes_leave(block, at, from);
 }
 
 /* ---- granules and bytes ---- */
@@ -268,7 +182,6 @@ static void lay_out(struct block *block, size_t pages)
 struct block *block_begin(void *area, size_t size, enum block_policy policy,
 			  bool zeroed)
 {
-	struct hole all = {.at = FIRST_GRANULE};
 	struct block *block = align_up(area);
 	size_t pages = pages_in(size, policy);
 
@@ -287,19 +200,11 @@ struct block *block_begin(void *area, size_t size, enum block_policy policy,
 		.area_size = size,
 	};
 	lay_out(block, pages);
-	all.length = block->pages.end - all.at;
-	start_at(&block->pages, all.at, true);
-	hole_at(&block->pages, all.at, true);
-	if (policy == BLOCK_AOFF)
-		first_fit_add(&block->fit.first, &all);
-	else
-		best_fit_add(&block->fit.best, &all);
-	block->holes = 1;
-	block->untouched = all.at;
+	holes_begin(block);
 	if (tools_listen()) {
 		block->guard = GRANULE;
-		tools_pool_begin(block, memory_at(block, all.at),
-				 all.length * GRANULE);
+		tools_pool_begin(block, memory_at(block, FIRST_GRANULE),
+				 granules_in(block) * GRANULE);
 	}
 	return block;
 }
@@ -321,29 +226,26 @@ static size_t beyond(const struct block *block, size_t at, size_t align)
 	return (-address & (align - 1)) / GRANULE;
 }
 
-static void put_back(struct block *block, size_t at, size_t end)
+/* With room to begin at an aligned address, which is no allocation then. */
+static char *alloc_aligned(struct block *block, size_t granules, size_t align)
 {
-	set_live(block, block->live - (end - at));
-	block->blocks--;
-	leave(block, at, end);
-}
+	size_t peak = block->peak, at, from;
+	char *ptr = holes_use(block, granules + align / GRANULE - 1);
 
-/* With room to begin at an aligned address, if that is asked for. */
-static size_t alloc_granules(struct block *block, size_t granules, size_t align)
-{
-	size_t room = granules + (align > GRANULE ? align / GRANULE - 1 : 0);
-	size_t at = use(block, room), from;
-
-	if (at == SIZE_MAX)
-		return at;
-	block->blocks++;
-	count(block, granules);
-	if (room == granules)
-		return at;
+	if (!ptr)
+		return NULL;
+	at = granule_of(block, ptr);
 	from = at + beyond(block, at, align);
 	cut_before(block, at, from);
 	cut(block, from, granules);
-	return from;
+	block->peak = block->live > peak ? block->live : peak;
+	return memory_at(block, from);
+}
+
+static char *alloc_granules(struct block *block, size_t granules, size_t align)
+{
+	return align > GRANULE ? alloc_aligned(block, granules, align)
+			       : holes_use(block, granules);
 }
 
 /* Valgrind closes what is on either side: the guard that is before it, too. */
@@ -375,7 +277,7 @@ static void flush(struct block *block, struct front *front, size_t down_to)
 		at = granule_of(block, kept);
 		if (at - FIRST_GRANULE < granules_in(block) &&
 		    is_start(&block->pages, at) && !is_hole(&block->pages, at))
-			put_back(block, at, next_start(&block->pages, at));
+			leave(block, at);
 	}
 }
 
@@ -390,26 +292,26 @@ static bool flush_all(struct block *block)
 	return block->live < live;
 }
 
-static size_t alloc_or_flush(struct block *block, size_t granules, size_t align)
+static char *alloc_or_flush(struct block *block, size_t granules, size_t align)
 {
-	size_t at = alloc_granules(block, granules, align);
+	char *ptr = alloc_granules(block, granules, align);
 
-	if (at == SIZE_MAX && block->fronts.first && flush_all(block))
-		at = alloc_granules(block, granules, align);
-	return at;
+	if (!ptr && block->fronts.first && flush_all(block))
+		ptr = alloc_granules(block, granules, align);
+	return ptr;
 }
 
 static void make_front(struct block *block)
 {
-	size_t at;
+	char *ptr;
 
 	if (!front_may_have())
 		return;
 	lock_take(&block->lock);
-	at = alloc_granules(block, FRONT_GRANULES, GRANULE);
-	if (at != SIZE_MAX)
-		front_begin(&block->fronts, memset(memory_at(block, at), 0,
-						   FRONT_GRANULES * GRANULE));
+	ptr = alloc_granules(block, FRONT_GRANULES, GRANULE);
+	if (ptr)
+		front_begin(&block->fronts,
+			    memset(ptr, 0, FRONT_GRANULES * GRANULE));
 	lock_drop(&block->lock);
 }
 
@@ -485,7 +387,7 @@ void block_front_ends(struct block *block, struct front *front)
 	while (*link != front)
 		link = &(*link)->next;
 	*link = front->next;
-	put_back(block, at, next_start(&block->pages, at));
+	leave(block, at);
 	lock_drop(&block->lock);
 }
 
@@ -494,21 +396,19 @@ void block_front_ends(struct block *block, struct front *front)
 static void *alloc(struct block *block, size_t size, size_t align,
 		   size_t *untouched)
 {
-	size_t at = SIZE_MAX;
+	char *ptr = NULL;
 
 	if (size <= block->area_size && align <= block->area_size) {
 		lock_take(&block->lock);
 		*untouched = block->untouched;
-		at = alloc_or_flush(block, granules_for(block, size), align);
-		if (block->guard && at != SIZE_MAX)
-			tell_allocated(block, memory_at(block, at), size);
+		ptr = alloc_or_flush(block, granules_for(block, size), align);
+		if (block->guard && ptr)
+			tell_allocated(block, ptr, size);
 		lock_drop(&block->lock);
 	}
-	if (at == SIZE_MAX) {
+	if (!ptr)
 		errno = ENOMEM;
-		return NULL;
-	}
-	return memory_at(block, at);
+	return ptr;
 }
 
 /* What the thread itself has freed, if there is any of this length. */
@@ -519,12 +419,45 @@ static void *alloc_in_front(struct block *block, size_t size)
 		       : NULL;
 }
 
-void *block_alloc(struct block *block, size_t size, size_t align)
+/*
+ * Nothing is to be done but what the policy does: no other thread, nothing
+ * kept, no tool.
+ */
+static inline bool is_plain(const struct block *block)
+{
+	return __libc_single_threaded && !(block->guard | block->fronts.number);
+}
+
+static RARE void *no_memory(void)
+{
+	errno = ENOMEM;
+	return NULL;
+}
+
+static inline void *alloc_plain(struct block *block, size_t size)
+{
+	char *ptr = holes_use(block, (size + GRANULE - 1 + !size) / GRANULE);
+
+	return __builtin_expect(ptr != NULL, 1) ? ptr : no_memory();
+}
+
+/* Not inlined, so that what is plain saves no registers for it. */
+static __attribute__((noinline)) void *alloc_any(struct block *block,
+						 size_t size, size_t align)
 {
 	void *ptr = align <= GRANULE ? alloc_in_front(block, size) : NULL;
 	size_t untouched;
 
 	return ptr ? ptr : alloc(block, size, align, &untouched);
+}
+
+void *block_alloc(struct block *block, size_t size, size_t align)
+{
+	if (__builtin_expect(is_plain(block) && align <= GRANULE &&
+				     size <= block->area_size,
+			     1))
+		return alloc_plain(block, size);
+	return alloc_any(block, size, align);
 }
 
 /* What nobody had before is zero already, and stays untouched. */
@@ -586,7 +519,8 @@ enum block_found block_find(struct block *block, const void *ptr)
 	return found;
 }
 
-enum block_found block_free(struct block *block, void *ptr)
+static __attribute__((noinline)) enum block_found free_any(struct block *block,
+							   void *ptr)
 {
 	size_t at = granule_of(block, ptr);
 	enum block_found found;
@@ -598,10 +532,18 @@ enum block_found block_free(struct block *block, void *ptr)
 	if (found == BLOCK_ALLOCATED) {
 		if (block->guard)
 			tools_pool_freed(block, ptr, read_asked(block, ptr));
-		put_back(block, at, next_start(&block->pages, at));
+		leave(block, at);
 	}
 	lock_drop(&block->lock);
 	return found;
+}
+
+enum block_found block_free(struct block *block, void *ptr)
+{
+	if (__builtin_expect(is_plain(block) && holes_leave_live(block, ptr),
+			     1))
+		return BLOCK_ALLOCATED;
+	return free_any(block, ptr);
 }
 
 size_t block_size(const struct block *block, const void *ptr)
@@ -627,7 +569,7 @@ static bool grow(struct block *block, size_t at, size_t end, size_t granules)
 	hole.length = length_at(&block->pages, end);
 	if (end + hole.length < at + granules)
 		return false;
-	shorten(block, &hole, at + granules);
+	holes_shorten(block, &hole, at + granules);
 	no_start_at(&block->pages, end, true);
 	return true;
 }
@@ -647,8 +589,6 @@ bool block_resize(struct block *block, void *ptr, size_t size)
 		cut(block, at, granules);
 	else
 		fits = grow(block, at, end, granules);
-	if (fits)
-		count(block, granules - (end - at));
 	if (fits && block->guard) {
 		note_asked(block, ptr, size);
 		tools_pool_resized(block, ptr, asked, size);
@@ -679,10 +619,7 @@ static void add_fronts(struct block *block, struct block_figures *figures)
 /* With the lock held. */
 static void look(struct block *block, struct block_figures *figures)
 {
-	size_t longest = (block->policy == BLOCK_AOFF
-				  ? first_fit_longest(&block->fit.first)
-				  : best_fit_longest(&block->fit.best)) *
-			 GRANULE;
+	size_t longest = holes_longest(block) * GRANULE;
 
 	*figures = (struct block_figures){
 		.total = block->area_size,

@@ -35,9 +35,13 @@ enum block_policy {
 };
 #define BLOCK_POLICIES 3
 
+/* What a processor has: each can do what those before it can. */
+enum block_processor { PROCESSOR_ANY, PROCESSOR_AVX2, PROCESSOR_AVX512 };
+
 struct block {
 	/* What stays, and is read without the lock. */
 	enum block_policy policy;
+	enum block_processor processor;
 	bool zeroed; /* what was never allocated is all zero */
 	char *area;
 	size_t area_size;

@@ -29,6 +29,16 @@ void pages_begin(struct pages *pages, size_t served, size_t granules,
 	start_at(pages, pages->end, true);
 }
 
+void pages_begin_use(struct pages *pages, size_t page)
+{
+	bitmap_add(&pages->in_use, page);
+}
+
+void pages_end_use(struct pages *pages, size_t page)
+{
+	bitmap_remove(&pages->in_use, page);
+}
+
 size_t pages_far_next(const struct pages *pages, size_t at)
 {
 	size_t page = bitmap_next(&pages->in_use, at / PAGE_GRANULES + 1);
@@ -45,17 +55,12 @@ size_t pages_far_previous(const struct pages *pages, size_t at)
 	       bits_last(bits_load(&pages->page[page].starts));
 }
 
-struct joined pages_join_far(struct pages *pages, size_t at, size_t end)
+struct joined pages_meet_far(const struct pages *pages, size_t at, size_t end)
 {
 	size_t before = previous_start(pages, at);
-	bool from_before = is_hole(pages, before), on = is_hole(pages, end);
-	size_t last = on ? next_start(pages, end) : end;
-	size_t first = from_before ? before : at;
+	size_t first = is_hole(pages, before) ? before : at;
+	size_t last = is_hole(pages, end) ? next_start(pages, end) : end;
 
-	no_start_at(pages, at, from_before);
-	hole_at(pages, first, true);
-	no_start_at(pages, end, on);
-	no_hole_at(pages, end, on);
 	return (struct joined){
 		.before = {first, at - first},
 		.behind = {end, last - end},

@@ -47,25 +47,29 @@ size_t pages_bytes(size_t served);
 void pages_begin(struct pages *pages, size_t served, size_t granules,
 		 void *memory);
 
+/* Something begins in a page, or nothing any more. */
+void pages_begin_use(struct pages *pages, size_t page);
+void pages_end_use(struct pages *pages, size_t page);
+
 size_t pages_far_next(const struct pages *pages, size_t at);
 size_t pages_far_previous(const struct pages *pages, size_t at);
 
-static inline struct page *page_of(const struct pages *pages, size_t at)
+static INLINE struct page *page_of(const struct pages *pages, size_t at)
 {
 	return &pages->page[at / PAGE_GRANULES];
 }
 
-static inline uint64_t bit_of(size_t at)
+static INLINE uint64_t bit_of(size_t at)
 {
 	return (uint64_t)1 << at % PAGE_GRANULES;
 }
 
-static inline bool is_start(const struct pages *pages, size_t at)
+static INLINE bool is_start(const struct pages *pages, size_t at)
 {
 	return bits_load(&page_of(pages, at)->starts) & bit_of(at);
 }
 
-static inline bool is_hole(const struct pages *pages, size_t at)
+static INLINE bool is_hole(const struct pages *pages, size_t at)
 {
 	return bits_load(&page_of(pages, at)->holes) >> at % PAGE_GRANULES & 1;
 }
@@ -74,7 +78,7 @@ static inline bool is_hole(const struct pages *pages, size_t at)
  * Where something begins behind `at`: most often within the next 64 granules,
  * which two words tell without asking in which of them.
  */
-static inline size_t next_start(const struct pages *pages, size_t at)
+static INLINE size_t next_start(const struct pages *pages, size_t at)
 {
 	const struct page *page = page_of(pages, at);
 	size_t i = at % PAGE_GRANULES;
@@ -87,7 +91,7 @@ static inline size_t next_start(const struct pages *pages, size_t at)
 }
 
 /* Before it, in the same way. */
-static inline size_t previous_start(const struct pages *pages, size_t at)
+static INLINE size_t previous_start(const struct pages *pages, size_t at)
 {
 	const struct page *page = page_of(pages, at);
 	size_t i = at % PAGE_GRANULES;
@@ -99,7 +103,7 @@ static inline size_t previous_start(const struct pages *pages, size_t at)
 	return pages_far_previous(pages, at);
 }
 
-static inline size_t length_at(const struct pages *pages, size_t at)
+static INLINE size_t length_at(const struct pages *pages, size_t at)
 {
 	return next_start(pages, at) - at;
 }
@@ -108,47 +112,49 @@ static inline size_t length_at(const struct pages *pages, size_t at)
  * n if it is so, or else 0.  What is so half of the time is better not guessed;
  * compilers make a branch of a conditional all the same.
  */
-static inline size_t n_if(bool is, size_t n)
+static INLINE size_t n_if(bool is, size_t n)
 {
 	return n & -(size_t)is;
 }
 
 /* `now`: or else nothing is changed; guessing that would often be wrong. */
-static inline void start_at(struct pages *pages, size_t at, bool now)
+static INLINE void start_at(struct pages *pages, size_t at, bool now)
 {
 	uint64_t *starts = &page_of(pages, at)->starts, before = *starts;
 
 	bits_store(starts, before | (uint64_t)now << at % PAGE_GRANULES);
 	if (__builtin_expect(!before, 0) && now)
-		bitmap_add(&pages->in_use, at / PAGE_GRANULES);
+		pages_begin_use(pages, at / PAGE_GRANULES);
 }
 
-static inline void no_start_at(struct pages *pages, size_t at, bool now)
+static INLINE void no_start_at(struct pages *pages, size_t at, bool now)
 {
 	uint64_t *starts = &page_of(pages, at)->starts, before = *starts;
 	uint64_t after = before & ~((uint64_t)now << at % PAGE_GRANULES);
 
 	bits_store(starts, after);
 	if (__builtin_expect(!after, 0) && before)
-		bitmap_remove(&pages->in_use, at / PAGE_GRANULES);
+		pages_end_use(pages, at / PAGE_GRANULES);
 }
 
-static inline void hole_at(struct pages *pages, size_t at, bool now)
+static INLINE void hole_at(struct pages *pages, size_t at, bool now)
 {
 	uint64_t *holes = &page_of(pages, at)->holes;
 
-	bits_store(holes, *holes | (uint64_t)now << at % PAGE_GRANULES);
+	bits_store(holes,
+		   bits_load(holes) | (uint64_t)now << at % PAGE_GRANULES);
 }
 
-static inline void no_hole_at(struct pages *pages, size_t at, bool now)
+static INLINE void no_hole_at(struct pages *pages, size_t at, bool now)
 {
 	uint64_t *holes = &page_of(pages, at)->holes;
 
-	bits_store(holes, *holes & ~((uint64_t)now << at % PAGE_GRANULES));
+	bits_store(holes,
+		   bits_load(holes) & ~((uint64_t)now << at % PAGE_GRANULES));
 }
 
 /* A hole begins later, if there is anything left of it, which is the result. */
-static inline struct hole pages_shorten(struct pages *pages,
+static INLINE struct hole pages_shorten(struct pages *pages,
 					const struct hole *hole, size_t from)
 {
 	struct hole rest = {from, hole->at + hole->length - from};
@@ -159,52 +165,85 @@ static inline struct hole pages_shorten(struct pages *pages,
 	return rest;
 }
 
-/* A hole, and those that it was joined from; of no length: it was none. */
+/* A hole, and those that it is joined from; of no length: it is none. */
 struct joined {
 	struct hole before, behind, all;
 };
 
-/* Wherever it and those beside it are. */
-struct joined pages_join_far(struct pages *pages, size_t at, size_t end);
+/* What begins around something, in words shifted so that they meet there. */
+struct around {
+	uint64_t ahead, holes; /* behind its beginning: from the next granule */
+	uint64_t back;	       /* the granules before it, the nearest last */
+};
 
-/*
- * What begins at `at` and ends at `end` is a hole, with those beside it.  The
- * words of its page and of those beside it are shifted so that they begin
- * behind it, and end before it: what lies further away than 64 granules is
- * rare.
- */
-static inline struct joined pages_join(struct pages *pages, size_t at,
-				       size_t end)
+static INLINE struct around pages_around(const struct pages *pages, size_t at)
 {
-	struct page *page = page_of(pages, at), *far;
-	unsigned i = at % PAGE_GRANULES, before, behind;
-	uint64_t ahead = page[0].starts >> i >> 1 | page[1].starts << (63 - i);
-	uint64_t holes = page[0].holes >> i >> 1 | page[1].holes << (63 - i);
-	uint64_t back = page[0].starts << 1 << (63 - i) | page[-1].starts >> i;
-	uint64_t on, from_before, rest;
+	const struct page *page = page_of(pages, at);
+	unsigned i = at % PAGE_GRANULES;
+
+	return (struct around){
+		.ahead = bits_load(&page[0].starts) >> i >> 1 |
+			 bits_load(&page[1].starts) << (63 - i),
+		.holes = bits_load(&page[0].holes) >> i >> 1 |
+			 bits_load(&page[1].holes) << (63 - i),
+		.back = bits_load(&page[0].starts) << 1 << (63 - i) |
+			bits_load(&page[-1].starts) >> i,
+	};
+}
+
+/* Whether all that is around something is near: not so is rare. */
+static INLINE bool is_near(const struct around *around)
+{
+	uint64_t next = around->ahead & -around->ahead;
+
+	return around->back && around->ahead - (next & around->holes);
+}
+
+/* What begins at `at` and ends at `end` could be a hole with those beside it.
+ */
+static INLINE struct joined pages_meet_near(const struct pages *pages,
+					    size_t at, size_t end,
+					    const struct around *around)
+{
+	size_t before = 64 - bits_last(around->back), behind;
+	/* The next one is passed over if it is a hole. */
+	uint64_t next = around->ahead & -around->ahead;
 	struct joined joined;
 
-	/* The next one is passed over if it is a hole. */
-	rest = ahead - (ahead & -ahead & holes);
-	if (__builtin_expect(!rest || !back, 0))
-		return pages_join_far(pages, at, end);
-	on = holes >> (end - at - 1) & 1;
-	behind = bits_first(rest) + 1;
-	before = 64 - bits_last(back);
-	from_before = is_hole(pages, at - before);
-
-	bits_store(&page->holes, page->holes | (from_before ^ 1) << i);
-	no_start_at(pages, at, from_before);
-	no_start_at(pages, end, on);
-	far = page_of(pages, end);
-	bits_store(&far->holes, far->holes & ~(on << end % PAGE_GRANULES));
-
-	joined.before.at = joined.all.at = at - n_if(from_before, before);
-	joined.before.length = n_if(from_before, before);
+	behind = bits_first(around->ahead - (next & around->holes)) + 1;
+	before = n_if(is_hole(pages, at - before), before);
+	joined.before.at = joined.all.at = at - before;
+	joined.before.length = before;
 	joined.behind.at = end;
 	joined.behind.length = at + behind - end;
-	joined.all.length = at + behind - joined.all.at;
+	joined.all.length = before + behind;
 	return joined;
+}
+
+/* Wherever it and those beside it are. */
+struct joined pages_meet_far(const struct pages *pages, size_t at, size_t end);
+
+static INLINE struct joined pages_meet(const struct pages *pages, size_t at,
+				       size_t end)
+{
+	struct around around = pages_around(pages, at);
+
+	if (__builtin_expect(is_near(&around), 1))
+		return pages_meet_near(pages, at, end, &around);
+	return pages_meet_far(pages, at, end);
+}
+
+/* Now it is. */
+static INLINE void pages_join(struct pages *pages, const struct joined *joined)
+{
+	bool from_before = joined->before.length, on = joined->behind.length;
+	size_t at = joined->before.at + joined->before.length;
+	size_t end = joined->behind.at;
+
+	hole_at(pages, at, !from_before);
+	no_start_at(pages, at, from_before);
+	no_start_at(pages, end, on);
+	no_hole_at(pages, end, on);
 }
 
 #endif

@@ -10,4 +10,7 @@
 
 #define RARE __attribute__((noinline, cold))
 
+/* The opposite: a part of whatever does it, wherever that is. */
+#define INLINE inline __attribute__((always_inline))
+
 #endif

@@ -579,6 +579,16 @@ static unsigned long ops(void)
 #endif
 }
 
+/* What is written for others is tried where it can be. */
+static void use_less_of_the_processor(void)
+{
+	enum block_processor less =
+		(enum block_processor)roll(PROCESSOR_AVX512 + 1);
+
+	if (less < model.block->processor)
+		model.block->processor = less;
+}
+
 static void begin(const struct scene *scene, enum block_policy policy,
 		  uint64_t seed)
 {
@@ -592,6 +602,7 @@ static void begin(const struct scene *scene, enum block_policy policy,
 	if (!scene->zeroed)
 		area_soil(&model.area);
 	model.block = area_block(&model.area, policy, scene->zeroed);
+	use_less_of_the_processor();
 	block_figures(model.block, &new);
 	model.served = new.free;
 	insert_hole(0, first_served(model.block), new.free);
