@@ -56,7 +56,7 @@ struct queue {
 	_Alignas(64) _Atomic uint64_t head;
 	_Atomic reclaim_tid owner; /* 0: it is closed */
 	_Atomic uint32_t sent;	   /* or about to be */
-	uint32_t most;		   /* waiting at once; 0: no limit */
+	_Atomic uint32_t most;	   /* waiting at once; 0: no limit */
 	_Atomic bool sleeps;	   /* who receives waits for `arrived` */
 	_Atomic int fd;		   /* an eventfd for those who poll, or -1 */
 	bool told;		   /* it is readable; under `tables` */
