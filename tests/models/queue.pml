@@ -9,9 +9,10 @@
  * here is an atomic operation there, or what a thread does with nobody
  * looking; where `tables` is locked, that is a step of its own, too.
  *
- * Proved, for SENDERS threads that send SENDS messages each, to a task that
- * they once knew, and TASKS tasks, one after the other in the same slot, that
- * receive as often as they like and may be asked to end:
+ * Proved, within each of the bounds in models.sh, for SENDERS threads that send
+ * SENDS messages each (LESS: all but the first), to a task that they once knew,
+ * and TASKS tasks, one after the other in the same slot, that receive as often
+ * as they like and, with -DASKED, may be asked to end:
  *
  *  - What was pushed is received once, or freed at the task's end, and never
  *    by a later task; each message is freed once, and none is left over.
