@@ -184,10 +184,11 @@ struct queue *queue_open(struct task *task)
 	task->queue = queue_at(slot_index(&task->slot));
 	if (!task->queue)
 		return NULL;
-	task->queue->most = task->max_messages;
-	/* Who finds that it is the task's finds it open. */
-	atomic_store_explicit(&task->queue->head, life_of(tid) | EMPTY,
+	atomic_store_explicit(&task->queue->most, task->max_messages,
 			      memory_order_relaxed);
+	atomic_store_explicit(&task->queue->head, life_of(tid) | EMPTY,
+			      memory_order_release);
+	/* Last: whoever sees whose it is may push. */
 	atomic_store_explicit(&task->queue->owner, tid, memory_order_release);
 	return task->queue;
 }
@@ -235,10 +236,14 @@ struct message *queue_close(struct queue *queue)
 
 /* ---- pushing ---- */
 
+/* `sent` may be old, and what came since be removed: then there are none. */
 static uint32_t waiting(const struct queue *queue, uint32_t sent)
 {
-	return sent -
-	       atomic_load_explicit(&queue->removed, memory_order_relaxed);
+	uint32_t removed =
+		atomic_load_explicit(&queue->removed, memory_order_relaxed);
+	int32_t difference = (int32_t)(sent - removed);
+
+	return difference < 0 ? 0 : (uint32_t)difference;
 }
 
 uint32_t queue_count(const struct queue *queue)
@@ -250,21 +255,23 @@ uint32_t queue_count(const struct queue *queue)
 /* Count one more, if it may come. */
 static bool count_sent(struct queue *queue, bool always)
 {
+	uint32_t most =
+		atomic_load_explicit(&queue->most, memory_order_relaxed);
 	uint32_t sent;
-	bool fits;
 
-	if (always || !queue->most) {
+	if (always || !most) {
 		atomic_fetch_add_explicit(&queue->sent, 1,
 					  memory_order_relaxed);
 		return true;
 	}
 	sent = atomic_load_explicit(&queue->sent, memory_order_relaxed);
 	do
-		fits = waiting(queue, sent) < queue->most;
-	while (fits && !atomic_compare_exchange_weak_explicit(
-			       &queue->sent, &sent, sent + 1,
-			       memory_order_relaxed, memory_order_relaxed));
-	return fits;
+		if (waiting(queue, sent) >= most)
+			return false;
+	while (!atomic_compare_exchange_weak_explicit(
+		&queue->sent, &sent, sent + 1, memory_order_relaxed,
+		memory_order_relaxed));
+	return true;
 }
 
 static RARE enum pushed push_not(int error)
