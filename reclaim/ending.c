@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "reclaim/bonds_private.h"
+#include "reclaim/mail_private.h"
 #include "reclaim/name_private.h"
 #include "reclaim/queue_private.h"
 #include "reclaim/report_private.h"
@@ -175,6 +176,7 @@ static void fall_silent(struct task *task)
 		next = messages->next;
 		message_free(messages);
 	}
+	mail_return();
 }
 
 /* Unlocked. */

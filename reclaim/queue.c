@@ -445,6 +445,7 @@ bool queue_arm(struct queue *queue)
 	bool armed;
 	int cancel;
 
+	mail_return();
 	if (atomic_load_explicit(&queue->fd, memory_order_relaxed) < 0)
 		return true;
 	cancel = cancel_off();
@@ -538,6 +539,7 @@ int queue_await(struct queue *queue, const struct timespec *deadline)
 
 	if (comes_soon(queue))
 		return 0;
+	mail_return();
 	atomic_store(&queue->sleeps, true);
 	if (be_awaited(queue)) {
 		/* Who asks the task to end does so before it looks for us. */
