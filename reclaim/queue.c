@@ -122,7 +122,7 @@ struct queue *queue_find(reclaim_tid tid)
 	struct queue *queue = at(tid);
 
 	return queue && atomic_load_explicit(&queue->owner,
-					     memory_order_relaxed) == tid
+					     memory_order_acquire) == tid
 		       ? queue
 		       : NULL;
 }
@@ -185,17 +185,19 @@ struct queue *queue_open(struct task *task)
 	if (!task->queue)
 		return NULL;
 	task->queue->most = task->max_messages;
-	atomic_store_explicit(&task->queue->owner, tid, memory_order_relaxed);
+	/* Who finds that it is the task's finds it open. */
 	atomic_store_explicit(&task->queue->head, life_of(tid) | EMPTY,
-			      memory_order_release);
+			      memory_order_relaxed);
+	atomic_store_explicit(&task->queue->owner, tid, memory_order_release);
 	return task->queue;
 }
 
-static void count_removed(struct queue *queue, uint32_t n)
+void queue_count_removed(struct queue *queue, size_t n)
 {
 	atomic_store_explicit(
 		&queue->removed,
-		atomic_load_explicit(&queue->removed, memory_order_relaxed) + n,
+		atomic_load_explicit(&queue->removed, memory_order_relaxed) +
+			(uint32_t)n,
 		memory_order_relaxed);
 }
 
@@ -206,19 +208,18 @@ struct message *queue_close(struct queue *queue)
 		with_top(atomic_load_explicit(&queue->head,
 					      memory_order_relaxed),
 			 CLOSED));
-	struct message *pushed = message_at(top_of(head)), *all, *end;
+	struct message *pushed = message_at(top_of(head)), *all;
 	int fd = atomic_exchange(&queue->fd, -1);
 
 	atomic_store_explicit(&queue->owner, 0, memory_order_relaxed);
-	for (end = pushed; end; end = end->next)
-		queue->count++;
-	count_removed(queue, (uint32_t)queue->count);
 	all = queue->first;
 	if (all)
 		queue->last->next = pushed;
 	else
 		all = pushed;
 	if (queue->received) {
+		/* It has been counted. */
+		queue_count_removed(queue, (size_t)-1);
 		queue->received->next = all;
 		all = queue->received;
 	}
@@ -374,6 +375,7 @@ bool queue_fetch(struct queue *queue)
 	for (message = newest; message; n++) {
 		struct message *older = message->next;
 
+		__builtin_prefetch(message->data);
 		message->next = newer;
 		message->prev = older;
 		message->number = queue->fetches << 32 | (UINT32_MAX - n);
@@ -407,7 +409,7 @@ void queue_remove(struct queue *queue, struct message *message)
 	if (queue->current == message)
 		queue->current = message->next;
 	queue->count--;
-	count_removed(queue, 1);
+	queue_count_removed(queue, 1);
 }
 
 void queue_take(struct queue *queue, struct message *message)
