@@ -54,15 +54,13 @@ struct message {
 struct queue {
 	/* A line that goes from those who push to who receives, and back. */
 	_Alignas(64) _Atomic uint64_t head;
+	_Atomic uint32_t sent; /* or about to be: who counts has the line */
 
 	/* Read at each push, and hardly ever written. */
 	_Alignas(64) _Atomic reclaim_tid owner; /* 0: it is closed */
 	uint32_t most;	/* waiting at once; 0: no limit */
 	_Atomic int fd; /* an eventfd for those who poll, or -1 */
 	bool told;	/* it is readable; under `tables` */
-
-	/* Of who pushes. */
-	_Alignas(64) _Atomic uint32_t sent; /* or about to be */
 
 	/* Of who receives; others' lines are left alone. */
 	_Alignas(64) _Atomic(struct thread *) claimed;
