@@ -27,7 +27,7 @@ build_packages='autoconf automake check erlang-base erlang-dev gcc libc6-dev
 check_packages="$build_packages binutils clang clang-format g++ perl procps
 	python3 shellcheck spin sqlite3 valgrind"
 bench_packages="$build_packages libapr1 libjemalloc2 libmimalloc2.0 libtalloc2
-	perl python3 sqlite3"
+	libuv1 libzmq5 perl python3 sqlite3"
 
 cd "$(dirname "$0")"
 logs=build/logs
@@ -234,7 +234,7 @@ check() {
 bench() {
 	need_bench
 	build_plain
-	say "measure: seven programs, about six minutes"
+	say "measure: ten programs, about nine minutes"
 	BENCH_COMMAND='./bootstrap.sh bench' \
 		make --no-print-directory -C $plain bench
 	cp $plain/bench/results.txt bench/results.md

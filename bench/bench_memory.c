@@ -15,6 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <reclaim/message.h>
+
 #include "bench/harness.h"
 #include "bench/peers.h"
 
@@ -152,6 +154,56 @@ TEMPLATE double tasks(const struct peer *peer, size_t n)
 	return (resident() - before) / (double)n / KIB;
 }
 
+/* A binary, or a small message, sent to tasks that have received before. */
+static double sent(size_t n, size_t bytes)
+{
+	static const char small[64] = {1};
+	reclaim_tid *to = (reclaim_tid *)block;
+	struct reclaim_bin *bin;
+	struct reclaim_msg msg;
+	double before;
+
+	for (size_t i = 0; i < n; i++) {
+		to[i] = reclaim_task_new(NULL);
+		reclaim_enter(to[i]);
+		reclaim_receive(&msg, 0);
+		reclaim_leave();
+	}
+	before = resident();
+	bin = reclaim_bin_new(NULL, bytes);
+	memset(reclaim_bin_data(bin), 1, bytes);
+	for (size_t i = 0; i < n; i++)
+		if ((bytes ? reclaim_send_bin(to[i], bin)
+			   : reclaim_send(to[i], small, sizeof(small))) != 0)
+			bench_die("not sent");
+	return (resident() - before) / MIB;
+}
+
+static double binary_here(size_t n)
+{
+	return sent(n, (size_t)MIB);
+}
+
+static double binary(size_t n)
+{
+	return in_a_child(binary_here, n);
+}
+
+static double small_here(size_t n)
+{
+	return sent(n, 0);
+}
+
+static double small(size_t n)
+{
+	return in_a_child(small_here, n);
+}
+
+static const struct contender sent_by[] = {
+	{.name = "libreclaim", .value = binary},
+	{.name = "64 B copied to each", .value = small},
+	{.name = NULL}};
+
 #define VALUE(template, who)                                 \
 	static double template##_here_##who(size_t n)        \
 	{                                                    \
@@ -202,6 +254,12 @@ static const struct row rows[] = {
 	 .most = 3,
 	 .must = 5,
 	 .contenders = tasks_by},
+	{.what = "resident of a binary of 1 MiB sent to 1,000 tasks",
+	 .unit = "MiB",
+	 .n = 1000,
+	 .most = 3,
+	 .must = 1.5,
+	 .contenders = sent_by},
 };
 
 int main(int argc, char **argv)

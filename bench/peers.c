@@ -14,6 +14,8 @@ struct mimalloc mimalloc;
 struct jemalloc jemalloc;
 struct talloc talloc;
 struct apr apr;
+struct zeromq zeromq;
+struct libuv libuv;
 
 /* ---- loading ---- */
 
@@ -29,7 +31,26 @@ struct library {
 	const struct name *names;
 };
 
+/*
+ * ZeroMQ before jemalloc, which has its own of what C++ allocates with: whoever
+ * comes first has libstdc++ look there.
+ */
 static const struct library libraries[] = {
+	{"libzmq.so.5", "libzmq5", &zeromq.here,
+	 (const struct name[]){
+		 {"zmq_ctx_new", &zeromq.ctx_new},
+		 {"zmq_ctx_set", &zeromq.ctx_set},
+		 {"zmq_ctx_term", &zeromq.ctx_term},
+		 {"zmq_socket", &zeromq.socket},
+		 {"zmq_setsockopt", &zeromq.setsockopt},
+		 {"zmq_bind", &zeromq.bind},
+		 {"zmq_connect", &zeromq.connect},
+		 {"zmq_send", &zeromq.send},
+		 {"zmq_recv", &zeromq.recv},
+		 {"zmq_close", &zeromq.close},
+		 {"zmq_version", &zeromq.version},
+		 {NULL, NULL},
+	 }},
 	{"libmimalloc.so.2", "libmimalloc2.0", &mimalloc.here,
 	 (const struct name[]){
 		 {"mi_malloc", &mimalloc.malloc},
@@ -70,6 +91,19 @@ static const struct library libraries[] = {
 		 {"apr_palloc", &apr.palloc},
 		 {"apr_pool_destroy", &apr.pool_destroy},
 		 {"apr_version_string", &apr.version_string},
+		 {NULL, NULL},
+	 }},
+	{"libuv.so.1", "libuv1", &libuv.here,
+	 (const struct name[]){
+		 {"uv_loop_size", &libuv.loop_size},
+		 {"uv_handle_size", &libuv.handle_size},
+		 {"uv_loop_init", &libuv.loop_init},
+		 {"uv_update_time", &libuv.update_time},
+		 {"uv_run", &libuv.run},
+		 {"uv_timer_init", &libuv.timer_init},
+		 {"uv_timer_start", &libuv.timer_start},
+		 {"uv_timer_stop", &libuv.timer_stop},
+		 {"uv_version_string", &libuv.version_string},
 		 {NULL, NULL},
 	 }},
 };
@@ -210,6 +244,14 @@ static void try_stranger(void)
 
 /* ---- who they are ---- */
 
+static void name_zeromq(FILE *to)
+{
+	int version[3];
+
+	zeromq.version(&version[0], &version[1], &version[2]);
+	fprintf(to, "; ZeroMQ %d.%d.%d", version[0], version[1], version[2]);
+}
+
 static void name_versions(FILE *to)
 {
 	const char *version;
@@ -228,7 +270,12 @@ static void name_versions(FILE *to)
 			talloc.version_minor());
 	if (apr.here)
 		fprintf(to, ", APR %s", apr.version_string());
-	fputs(", each seen to serve its own blocks.", to);
+	fputs(", each seen to serve its own blocks", to);
+	if (zeromq.here)
+		name_zeromq(to);
+	if (libuv.here)
+		fprintf(to, "; libuv %s", libuv.version_string());
+	fputs(".", to);
 }
 
 void peers_begin(FILE *to)

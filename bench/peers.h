@@ -320,6 +320,47 @@ static const struct peer peer_apr = {
 	.end = apr_end,
 };
 
+/* ---- of other work: ZeroMQ's sockets, libuv's timers ---- */
+
+enum {
+	ZEROMQ_PAIR = 0,
+	ZEROMQ_IO_THREADS = 1,
+	ZEROMQ_SNDHWM = 23,
+	ZEROMQ_RCVHWM = 24
+};
+
+extern struct zeromq {
+	bool here;
+	void *(*ctx_new)(void);
+	int (*ctx_set)(void *context, int option, int value);
+	int (*ctx_term)(void *context);
+	void *(*socket)(void *context, int type);
+	int (*setsockopt)(void *socket, int option, const void *value,
+			  size_t len);
+	int (*bind)(void *socket, const char *address);
+	int (*connect)(void *socket, const char *address);
+	int (*send)(void *socket, const void *buf, size_t len, int flags);
+	int (*recv)(void *socket, void *buf, size_t len, int flags);
+	int (*close)(void *socket);
+	void (*version)(int *major, int *minor, int *patch);
+} zeromq;
+
+enum { LIBUV_TIMER = 13, LIBUV_RUN_NOWAIT = 2 };
+
+extern struct libuv {
+	bool here;
+	size_t (*loop_size)(void);
+	size_t (*handle_size)(int type);
+	int (*loop_init)(void *loop);
+	void (*update_time)(void *loop);
+	int (*run)(void *loop, int mode);
+	int (*timer_init)(void *loop, void *timer);
+	int (*timer_start)(void *timer, void (*fn)(void *timer),
+			   uint64_t after_ms, uint64_t repeat_ms);
+	int (*timer_stop)(void *timer);
+	const char *(*version_string)(void);
+} libuv;
+
 /* ---- trackers written for comparison, on glibc's malloc ---- */
 
 static const struct peer peer_list = {

@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "reclaim/bonds_private.h"
+#include "reclaim/mail_private.h"
 #include "reclaim/name_private.h"
 #include "reclaim/queue_private.h"
 #include "reclaim/report_private.h"
@@ -155,10 +156,25 @@ static bool is_bare(const struct task *task)
 	       !records_any(&task->memory.records);
 }
 
+/* How many there were. */
+static size_t free_messages(struct message *message)
+{
+	struct message *next;
+	size_t n = 0;
+
+	for (; message; message = next, n++) {
+		next = message->next;
+		__builtin_prefetch(next);
+		message_free(message);
+	}
+	mail_return();
+	return n;
+}
+
 /* Nothing reaches it any more, and it has no name.  Unlocked. */
 static void fall_silent(struct task *task)
 {
-	struct message *messages = NULL, *next;
+	struct message *messages = NULL;
 	struct queue *queue;
 
 	lock_take(&tables);
@@ -169,12 +185,10 @@ static void fall_silent(struct task *task)
 		messages = queue_close(queue);
 	name_forget(task);
 	lock_drop(&tables);
-	if (queue)
-		timer_end_all(queue, slot_id(&task->slot));
-	for (; messages; messages = next) {
-		next = messages->next;
-		message_free(messages);
-	}
+	if (!queue)
+		return;
+	timer_end_all(queue, slot_id(&task->slot));
+	queue_count_removed(queue, free_messages(messages));
 }
 
 /* Unlocked. */

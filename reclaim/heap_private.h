@@ -282,6 +282,9 @@ bool heap_put_by_run(struct heap *heap, struct run *run, void *ptr);
 bool pointer_free(const struct pointer *block);
 bool pointer_free_remote(const struct pointer *block);
 
+/* The same for blocks of a run that are known to be live, by their bits. */
+void run_free_remote(struct run *run, uint64_t blocks);
+
 /* By the owner: resize it where it is, if that goes. */
 bool pointer_resize(const struct pointer *block, size_t size);
 

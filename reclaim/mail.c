@@ -45,12 +45,68 @@ void *mail_alloc(size_t size)
 	return ptr ? ptr : alloc_with_care(self, size);
 }
 
+/* ---- what others sent ---- */
+
+/*
+ * Who sends takes from a run as who receives frees in it: each time that a
+ * block is marked the line that describes the run goes from one processor to
+ * the other, and back.  So what is freed is kept here until it is of another
+ * run, the run is done with, or there is nothing more to receive.
+ */
+void mail_return(void)
+{
+	struct aside *aside = &thread_self()->aside;
+
+	if (aside->blocks)
+		run_free_remote(aside->run, aside->blocks);
+	*aside = (struct aside){.bytes = 0};
+}
+
+static inline bool put_aside(struct aside *aside, const void *ptr)
+{
+	size_t offset = (size_t)((const char *)ptr - aside->memory);
+
+	if (offset >= aside->bytes)
+		return false;
+	aside->blocks |= (uint64_t)1
+			 << ((uint64_t)offset * aside->reciprocal >> 32);
+	return true;
+}
+
+/* Small blocks only: of others much would be kept. */
+static bool is_for_aside(const struct thread *self, const struct run *run)
+{
+	struct heap *heap = run_heap(run);
+	struct thread *owner = heap ? atomic_load(&heap->owner) : NULL;
+
+	return owner && owner != self && self->watched && !tail_labels &&
+	       run->class < CLASS_COUNT && run->size <= QUICK_MOST;
+}
+
+static bool begin_aside(struct thread *self, void *ptr)
+{
+	struct run *run = arena_run(ptr);
+
+	if (!is_for_aside(self, run))
+		return false;
+	mail_return();
+	self->aside = (struct aside){
+		.memory = run_memory(run),
+		.bytes = (size_t)run->count * run->size,
+		.run = run,
+		.reciprocal = run->reciprocal,
+	};
+	return put_aside(&self->aside, ptr);
+}
+
 static void free_with_care(struct thread *self, void *ptr)
 {
 	struct pointer block;
 	int saved = errno;
 
 	if (arena_has(ptr)) {
+		if (begin_aside(self, ptr))
+			return;
 		pointer_find(ptr, &block);
 		memory_free_block(self, &block, NULL);
 	} else {
@@ -65,7 +121,7 @@ void mail_free(void *ptr)
 	struct run *run;
 	enum put put = PUT_NOT;
 
-	if (!ptr)
+	if (!ptr || put_aside(&self->aside, ptr))
 		return;
 	if (self->mail && !tail_labels)
 		put = heap_put(self->mail, ptr, &run);
@@ -77,6 +133,7 @@ void mail_free(void *ptr)
 
 void mail_leave(struct thread *self)
 {
+	mail_return();
 	if (self->mail)
 		heap_leave(self->mail);
 	self->mail = NULL;

@@ -20,6 +20,12 @@ struct thread;
 void *mail_alloc(size_t size);
 void mail_free(void *ptr); /* or NULL; preserves errno */
 
+/*
+ * Some of what the calling thread freed may be known to it alone: until this,
+ * which is for when it has nothing more to receive.
+ */
+void mail_return(void);
+
 /* The end of a thread, and, in a forked child, of the others. */
 void mail_leave(struct thread *self);
 void mail_forked(void);

@@ -184,6 +184,20 @@ bool pointer_free_remote(const struct pointer *block)
 	return true;
 }
 
+void run_free_remote(struct run *run, uint64_t blocks)
+{
+	struct heap *heap = run_heap(run);
+	uint64_t units =
+		heap_unit(run->size) * (uint64_t)__builtin_popcountll(blocks);
+	uint64_t before = atomic_fetch_or_explicit(&run->remote, blocks,
+						   memory_order_acq_rel);
+
+	atomic_fetch_add_explicit(&heap->remote_held, units,
+				  memory_order_relaxed);
+	if (!before)
+		publish(heap, run);
+}
+
 /* ---- what others freed ---- */
 
 static uint64_t fold_run(struct heap *heap, struct run *run)

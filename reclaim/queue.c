@@ -193,11 +193,12 @@ struct queue *queue_open(struct task *task)
 	return task->queue;
 }
 
-static void count_removed(struct queue *queue, uint32_t n)
+void queue_count_removed(struct queue *queue, size_t n)
 {
 	atomic_store_explicit(
 		&queue->removed,
-		atomic_load_explicit(&queue->removed, memory_order_relaxed) + n,
+		atomic_load_explicit(&queue->removed, memory_order_relaxed) +
+			(uint32_t)n,
 		memory_order_relaxed);
 }
 
@@ -208,19 +209,18 @@ struct message *queue_close(struct queue *queue)
 		with_top(atomic_load_explicit(&queue->head,
 					      memory_order_relaxed),
 			 CLOSED));
-	struct message *pushed = message_at(top_of(head)), *all, *end;
+	struct message *pushed = message_at(top_of(head)), *all;
 	int fd = atomic_exchange(&queue->fd, -1);
 
 	atomic_store_explicit(&queue->owner, 0, memory_order_relaxed);
-	for (end = pushed; end; end = end->next)
-		queue->count++;
-	count_removed(queue, (uint32_t)queue->count);
 	all = queue->first;
 	if (all)
 		queue->last->next = pushed;
 	else
 		all = pushed;
 	if (queue->received) {
+		/* It has been counted. */
+		queue_count_removed(queue, (size_t)-1);
 		queue->received->next = all;
 		all = queue->received;
 	}
@@ -388,6 +388,7 @@ bool queue_fetch(struct queue *queue)
 	for (message = newest; message; n++) {
 		struct message *older = message->next;
 
+		__builtin_prefetch(message->data);
 		message->next = newer;
 		message->prev = older;
 		message->number = queue->fetches << 32 | (UINT32_MAX - n);
@@ -421,7 +422,7 @@ void queue_remove(struct queue *queue, struct message *message)
 	if (queue->current == message)
 		queue->current = message->next;
 	queue->count--;
-	count_removed(queue, 1);
+	queue_count_removed(queue, 1);
 }
 
 void queue_take(struct queue *queue, struct message *message)
@@ -459,6 +460,7 @@ bool queue_arm(struct queue *queue)
 	bool armed;
 	int cancel;
 
+	mail_return();
 	if (atomic_load_explicit(&queue->fd, memory_order_relaxed) < 0)
 		return true;
 	cancel = cancel_off();
@@ -552,6 +554,7 @@ int queue_await(struct queue *queue, const struct timespec *deadline)
 
 	if (comes_soon(queue))
 		return 0;
+	mail_return();
 	atomic_store(&queue->sleeps, true);
 	if (be_awaited(queue)) {
 		/* Who asks the task to end does so before it looks for us. */

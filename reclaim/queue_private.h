@@ -52,14 +52,15 @@ struct message {
 };
 
 struct queue {
-	/* Of who pushes. */
+	/* A line that goes from those who push to who receives, and back. */
 	_Alignas(64) _Atomic uint64_t head;
-	_Atomic reclaim_tid owner; /* 0: it is closed */
-	_Atomic uint32_t sent;	   /* or about to be */
-	_Atomic uint32_t most;	   /* waiting at once; 0: no limit */
-	_Atomic bool sleeps;	   /* who receives waits for `arrived` */
-	_Atomic int fd;		   /* an eventfd for those who poll, or -1 */
-	bool told;		   /* it is readable; under `tables` */
+	_Atomic uint32_t sent; /* or about to be: who counts has the line */
+
+	/* Read at each push, and hardly ever written. */
+	_Alignas(64) _Atomic reclaim_tid owner; /* 0: it is closed */
+	_Atomic uint32_t most; /* waiting at once; 0: no limit */
+	_Atomic int fd;	       /* an eventfd for those who poll, or -1 */
+	bool told;	       /* it is readable; under `tables` */
 
 	/* Of who receives; others' lines are left alone. */
 	_Alignas(64) _Atomic(struct thread *) claimed;
@@ -72,6 +73,7 @@ struct queue {
 	size_t count; /* from first to last */
 
 	_Alignas(64) sem_t arrived;
+	_Atomic bool sleeps; /* who receives waits for it */
 
 	/* Of the timers, under their lock: those for this task. */
 	struct timer *timers;
@@ -84,8 +86,12 @@ struct queue *queue_open(struct task *task);
 struct queue *queue_of(reclaim_tid tid);
 struct queue *queue_find(reclaim_tid tid);
 
-/* Who takes it has all messages, linked by `next`. */
+/*
+ * Who takes it has all messages, linked by `next`; and counts them, before the
+ * task's slot is another's.
+ */
 struct message *queue_close(struct queue *queue);
+void queue_count_removed(struct queue *queue, size_t n);
 
 /* ---- pushing ---- */
 

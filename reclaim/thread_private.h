@@ -30,6 +30,15 @@ struct seat {
 	struct heap *quick; /* the same, if it may take the quick path */
 };
 
+/* What this thread freed in a run of another's heap, and has not yet told. */
+struct aside {
+	char *memory; /* of the run; it lasts, for these are live still */
+	size_t bytes; /* 0: there is none */
+	uint64_t blocks;
+	struct run *run;
+	uint32_t reciprocal;
+};
+
 struct thread {
 	struct task *current;
 	struct heap *heap; /* of the current task, for the quick path */
@@ -41,6 +50,7 @@ struct thread {
 	struct heap *spare_heaps; /* ready for the next task */
 	unsigned spares;
 	struct heap *mail;	/* what it sends comes from there */
+	struct aside aside;	/* what it received and freed */
 	struct task *works_for; /* when it is in none: whose thread it is */
 	struct task *own;	/* the same, where it was spawned with it */
 	reclaim_token handle;	/* its own, in the task that it works for */
