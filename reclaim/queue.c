@@ -122,7 +122,7 @@ struct queue *queue_find(reclaim_tid tid)
 	struct queue *queue = at(tid);
 
 	return queue && atomic_load_explicit(&queue->owner,
-					     memory_order_relaxed) == tid
+					     memory_order_acquire) == tid
 		       ? queue
 		       : NULL;
 }
@@ -185,9 +185,10 @@ struct queue *queue_open(struct task *task)
 	if (!task->queue)
 		return NULL;
 	task->queue->most = task->max_messages;
-	atomic_store_explicit(&task->queue->owner, tid, memory_order_relaxed);
+	/* Who finds it by its owner, without the lock, may push at once. */
 	atomic_store_explicit(&task->queue->head, life_of(tid) | EMPTY,
 			      memory_order_release);
+	atomic_store_explicit(&task->queue->owner, tid, memory_order_release);
 	return task->queue;
 }
 
