@@ -278,6 +278,17 @@ size_t reclaim_msgq_len(void)
 	return count;
 }
 
+/* Where there is none, who polls is told of the next that comes. */
+static struct message *current_or_quiet(struct queue *queue)
+{
+	struct message *message;
+
+	do
+		message = queue_current(queue);
+	while (!message && !queue_arm(queue));
+	return message;
+}
+
 int reclaim_msgq_current(struct reclaim_msg *msg)
 {
 	struct queue *queue = claim();
@@ -285,9 +296,7 @@ int reclaim_msgq_current(struct reclaim_msg *msg)
 
 	if (!queue)
 		return -1;
-	do
-		message = queue_current(queue);
-	while (!message && !queue_arm(queue));
+	message = current_or_quiet(queue);
 	if (message)
 		show(message, msg);
 	queue_unclaim(queue);
@@ -303,7 +312,7 @@ int reclaim_msgq_next(void)
 		return -1;
 	if (queue_current(queue))
 		queue->current = queue->current->next;
-	more = queue_current(queue);
+	more = current_or_quiet(queue);
 	queue_unclaim(queue);
 	return more;
 }
