@@ -251,12 +251,13 @@ void *reclaim_msg_keep(struct reclaim_msg *msg)
 	const struct message *message = received();
 	void *kept;
 
-	if (msg->bin)
-		return reclaim_bin_retain(msg->bin);
-	if (!message || msg->data != message->data) {
+	if (!message || msg->bin != message->bin ||
+	    (!msg->bin && msg->data != message->data)) {
 		errno = EINVAL;
 		return NULL;
 	}
+	if (msg->bin)
+		return reclaim_bin_retain(msg->bin);
 	kept = memory_alloc(msg->len, HEAP_ALIGN, PLACE);
 	if (kept)
 		msg->data = memcpy(kept, msg->data, msg->len);
