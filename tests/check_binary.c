@@ -33,7 +33,7 @@ int __lsan_is_turned_off(void)
 const char *__tsan_default_options(void);
 const char *__tsan_default_options(void)
 {
-	return "atexit_sleep_ms=0";
+	return "atexit_sleep_ms=0:allocator_may_return_null=1";
 }
 
 static reclaim_tid self;

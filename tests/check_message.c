@@ -44,7 +44,7 @@ int __lsan_is_turned_off(void)
 const char *__tsan_default_options(void);
 const char *__tsan_default_options(void)
 {
-	return "atexit_sleep_ms=0";
+	return "atexit_sleep_ms=0:allocator_may_return_null=1";
 }
 
 /* ---- where a test acts ---- */
@@ -1581,21 +1581,25 @@ static void send_up_to_the_limit(void)
 	must(received(0) == NOTHING);
 }
 
-/* What it was in the middle of receiving is gone, and takes no room. */
+/*
+ * What it was in the middle of receiving is gone, and takes no room; Valgrind
+ * would call it lost.
+ */
 START_TEST(a_child_has_not_the_thread_that_received)
 {
 	struct reclaim_task_opts opts = {.max_messages = 3};
+	int listed = under_valgrind() ? 0 : 2;
 	pthread_t thread;
 
 	end_the_task();
 	self = reclaim_task_new(&opts);
 	work_for(self);
-	send_numbers(self, 1, 2);
+	send_numbers(self, 1, listed);
 	ck_works(save_pthread_create(&thread, NULL, receive_in_thread, NULL));
 	until_it_sleeps(self);
 	in_child(send_up_to_the_limit);
 	cancel_and_join(thread);
-	expect_numbers(1, 2);
+	expect_numbers(1, listed);
 }
 END_TEST
 
