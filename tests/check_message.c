@@ -1603,6 +1603,21 @@ START_TEST(a_child_has_not_the_thread_that_received)
 }
 END_TEST
 
+/* Valgrind would call it lost: so much for a queue that nobody has read. */
+static void leave_some_to_the_root(void)
+{
+	struct reclaim_task_info info;
+
+	must(reclaim_task_info(self, &info) == 0);
+	send_numbers(info.parent, 1, 3);
+}
+
+START_TEST(what_the_root_has_not_received_goes_at_the_exit)
+{
+	in_child(leave_some_to_the_root);
+}
+END_TEST
+
 static int fork_within(const struct reclaim_msg *of, void *arg)
 {
 	pid_t *pid = arg;
@@ -1750,6 +1765,7 @@ static void fill_ends(Suite *suite)
 	tcase_add_test(tcase, a_child_has_the_messages_that_were_there);
 	tcase_add_test(tcase, a_child_has_a_descriptor_of_its_own);
 	tcase_add_test(tcase, a_child_has_not_the_thread_that_received);
+	tcase_add_test(tcase, what_the_root_has_not_received_goes_at_the_exit);
 	tcase_add_test(tcase, a_match_may_fork);
 }
 
