@@ -246,6 +246,14 @@ void message_yield(void)
 	mine()->received = NULL;
 }
 
+void message_abandon(void)
+{
+	struct queue *queue = mine();
+
+	if (queue && atomic_load(&queue->claimed) == thread_self())
+		stopped_receiving(queue);
+}
+
 void *reclaim_msg_keep(struct reclaim_msg *msg)
 {
 	const struct message *message = received();
