@@ -969,6 +969,41 @@ static void *send_many(void *tid)
 	return (void *)(intptr_t)sent;
 }
 
+static void push_late(struct queue *queue, reclaim_tid tid)
+{
+	struct message *late = message_new(RECLAIM_MSG_DATA, 4);
+
+	errno = 0;
+	ck_assert_int_eq(queue_push(queue, tid, late, false), PUSH_NOT);
+	ck_assert_int_eq(errno, ESRCH);
+	message_free(late);
+}
+
+/* As where it ends between two steps of sending to it. */
+START_TEST(who_comes_too_late_takes_no_room)
+{
+	reclaim_tid late = bounded(2), next;
+	struct queue *queue;
+	int i;
+
+	send_numbers(late, 1, 2);
+	queue = queue_find(late);
+	end_task(late);
+	for (i = 0; i < 3; i++)
+		push_late(queue, late);
+	next = bounded(2);
+	send_numbers(next, 1, 1);
+	ck_assert_ptr_eq(queue_find(next), queue);
+	push_late(queue, late);
+	send_numbers(next, 2, 2);
+	ck_fails(send_number(next, 3), -1, EAGAIN);
+	work_for(next);
+	expect_numbers(1, 2);
+	work_no_longer();
+	end_task(next);
+}
+END_TEST
+
 START_TEST(many_at_once_do_not_pass_the_limit)
 {
 	reclaim_tid tid = bounded(301);
@@ -1360,6 +1395,42 @@ START_TEST(deferred_actions_send_and_receive)
 }
 END_TEST
 
+static int exit_within(const struct reclaim_msg *of, void *arg)
+{
+	(void)of;
+	(void)arg;
+	reclaim_exit(7);
+}
+
+static void exit_in_action(void *arg)
+{
+	reclaim_receive_match(exit_within, arg, &msg, -1);
+}
+
+static int exit_in_match(int argc, char **argv, char **envp)
+{
+	leave_a_word(argc, argv, envp);
+	if (argc)
+		must(reclaim_defer(exit_in_action, NULL, NULL) == 0);
+	else
+		exit_in_action(NULL);
+	return 7;
+}
+
+START_TEST(who_exits_in_a_match_receives_no_longer)
+{
+	char *argv[] = {(char *)"by an action", NULL};
+	reclaim_tid tid;
+	int status;
+
+	farewell_to = self;
+	tid = reclaim_spawn(NULL, exit_in_match, _i ? argv : NULL);
+	ck_works(reclaim_wait(tid, &status, -1));
+	ck_assert_int_eq(status, 7);
+	ck_assert_int_eq(received(0), 106);
+}
+END_TEST
+
 static void *send_and_end(void *number)
 {
 	char big[2000] = "";
@@ -1728,6 +1799,7 @@ static void fill_limits(Suite *suite)
 
 	tcase_add_loop_test(tcase, a_queue_is_full_at_its_limit, 0, 4);
 	tcase_add_test(tcase, a_refused_binary_is_not_lost);
+	tcase_add_test(tcase, who_comes_too_late_takes_no_room);
 	tcase_add_test(tcase, many_at_once_do_not_pass_the_limit);
 	tcase_add_test(tcase, a_full_queue_has_room_for_the_librarys_own);
 
@@ -1754,6 +1826,8 @@ static void fill_ends(Suite *suite)
 	tcase_add_test(tcase,
 		       a_thread_that_is_cancelled_leaves_the_queue_usable);
 	tcase_add_test(tcase, deferred_actions_send_and_receive);
+	tcase_add_loop_test(tcase, who_exits_in_a_match_receives_no_longer, 0,
+			    2);
 	tcase_add_test(tcase, what_a_thread_sent_outlives_it);
 
 	tcase = message_case(suite, "threads");
