@@ -50,6 +50,7 @@ static void end_the_task(void)
 {
 	work_no_longer();
 	end_task(self);
+	ck_assert_msg(reports() == 0, "%s", last_report());
 }
 
 static struct reclaim_bin *make(const char *text)
@@ -69,6 +70,20 @@ static void expect_text(const struct reclaim_bin *bin, const char *text)
 {
 	ck_assert_uint_eq(reclaim_bin_size(bin), strlen(text) + 1);
 	ck_assert_str_eq(reclaim_bin_data(bin), text);
+}
+
+/* What was freed is used again, for all sizes that these tests have. */
+static void use_again(void)
+{
+	struct reclaim_bin *bins[128];
+	unsigned i;
+
+	for (i = 0; i < 128; i++) {
+		bins[i] = reclaim_bin_new(NULL, i % 32);
+		memset(reclaim_bin_data(bins[i]), '?', i % 32);
+	}
+	for (i = 0; i < 128; i++)
+		release(bins[i]);
 }
 
 /* The message, and the reference in it. */
@@ -174,6 +189,7 @@ START_TEST(a_slice_is_a_part_of_the_same_bytes)
 	ck_assert_uint_eq(reclaim_bin_size(inner), 3);
 	release(bin);
 	release(slice);
+	use_again();
 	ck_assert(memcmp(reclaim_bin_data(inner), "456", 3) == 0);
 	release(inner);
 	ck_assert_uint_eq(held(), 0);
@@ -309,6 +325,7 @@ START_TEST(another_task_has_another_reference)
 	work_no_longer();
 	ck_assert_uint_eq(held(), 1);
 	release(bin);
+	use_again();
 	expect_text(its, "shared");
 	end_task(child);
 }
@@ -364,6 +381,7 @@ START_TEST(many_have_the_same_bytes)
 	}
 	release(bin);
 	ck_assert_uint_eq(held(), 0);
+	use_again();
 	for (i = 0; i < MANY; i++) {
 		work_for(tids[i]);
 		expect_text(receive_bin(), "the same");
@@ -433,6 +451,7 @@ START_TEST(what_is_retained_stays)
 	ck_assert_uint_eq(held(), 1);
 	receive_nothing();
 	receive_nothing();
+	use_again();
 	expect_text(its, "to stay");
 	ck_works(reclaim_send_bin(self, its));
 	release(its);
@@ -476,6 +495,7 @@ START_TEST(in_the_queue_it_is_nobodys_yet)
 	ck_works(reclaim_msgq_drop());
 	expect_text(msg.bin, "waiting");
 	receive_nothing();
+	use_again();
 	expect_text(its, "waiting");
 }
 END_TEST
@@ -510,6 +530,7 @@ START_TEST(the_sender_may_end_first)
 	ck_works(reclaim_send_bin(self, reclaim_bin_slice(bin, 3, 9)));
 	work_no_longer();
 	end_task(sender);
+	use_again();
 	expect_text(receive_bin(), "of the late");
 	ck_assert_uint_eq(msg.from, sender);
 	expect_text(receive_bin(), "the late");

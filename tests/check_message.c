@@ -63,6 +63,7 @@ static void end_the_task(void)
 {
 	work_no_longer();
 	end_task(self);
+	ck_assert_msg(reports() == 0, "%s", last_report());
 }
 
 static reclaim_tid bounded(uint32_t most)
