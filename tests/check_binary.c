@@ -255,6 +255,38 @@ START_TEST(each_retain_wants_a_release)
 }
 END_TEST
 
+/* So large that what is freed is used for the next. */
+static struct reclaim_bin *large(int byte)
+{
+	struct reclaim_bin *bin = reclaim_bin_new(NULL, MIB / 10);
+
+	ck_assert_ptr_nonnull(bin);
+	memset(reclaim_bin_data(bin), byte, MIB / 10);
+	return bin;
+}
+
+START_TEST(bytes_stay_for_the_last_reference)
+{
+	struct reclaim_bin *bin = large('a'), *slice, *others[4];
+	int i;
+
+	slice = reclaim_bin_slice(bin, MIB / 20, 3);
+	if (_i)
+		ck_works(reclaim_send_bin(self, bin));
+	release(bin);
+	if (_i)
+		release(slice);
+	for (i = 0; i < 4; i++)
+		others[i] = large('b');
+	if (_i)
+		slice = reclaim_bin_slice(receive_bin(), MIB / 20, 3);
+	ck_assert(memcmp(reclaim_bin_data(slice), "aaa", 3) == 0);
+	for (i = 0; i < 4; i++)
+		release(others[i]);
+	ck_assert(memcmp(reclaim_bin_data(slice), "aaa", 3) == 0);
+}
+END_TEST
+
 START_TEST(it_goes_with_the_task)
 {
 	int i;
@@ -692,6 +724,7 @@ static void fill_references(Suite *suite)
 
 	tcase = binary_case(suite, "references");
 	tcase_add_test(tcase, each_retain_wants_a_release);
+	tcase_add_loop_test(tcase, bytes_stay_for_the_last_reference, 0, 2);
 	tcase_add_test(tcase, it_goes_with_the_task);
 	tcase_add_test(tcase, it_goes_back_to_a_savepoint);
 	tcase_add_test(tcase, only_kin_may_release);

@@ -1200,6 +1200,13 @@ START_TEST(the_descriptor_goes_with_the_task)
 	other = task_called("next");
 	send_numbers(other, 1, 1);
 	ck_assert(!is_open(fd));
+	work_for(other);
+	fd = reclaim_msgq_fd();
+	expect_numbers(1, 1);
+	ck_assert(!readable(fd));
+	send_numbers(other, 2, 2);
+	ck_assert(readable(fd));
+	work_no_longer();
 	end_task(other);
 }
 END_TEST
