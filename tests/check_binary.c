@@ -255,7 +255,7 @@ START_TEST(each_retain_wants_a_release)
 }
 END_TEST
 
-/* So large that what is freed is used for the next. */
+/* So large that its memory goes back as it is freed. */
 static struct reclaim_bin *large(int byte)
 {
 	struct reclaim_bin *bin = reclaim_bin_new(NULL, MIB / 10);
