@@ -555,6 +555,7 @@ static void play_slot(int slot, uint32_t senders)
 		receive_some(senders);
 	ck_works(reclaim_leave());
 	ck_works(reclaim_end(tid, 0));
+	ck_fails(reclaim_send(tid, "late", 5), -1, ESRCH);
 	while (!all_sent(slot, senders))
 		sched_yield();
 	begin_in_slot(slot);
@@ -563,7 +564,7 @@ static void play_slot(int slot, uint32_t senders)
 START_TEST(a_crowd_of_senders_loses_nothing)
 {
 	uint32_t senders = (uint32_t)_i, i;
-	unsigned long n = ops() / 5 / 7 / (BATCH * senders / 8) + 3;
+	unsigned long n = ops() / 5 / (BATCH * senders / 8) + 3;
 	pthread_t threads[SENDERS];
 	int slot;
 
