@@ -674,6 +674,13 @@ static void take_over(struct thread *self)
 	self->action = NULL;
 }
 
+/* Where a thread of the process's own receives still, it is left as it is. */
+static void silence_root(void)
+{
+	if (task_root->queue && queue_claim(task_root->queue) == 0)
+		fall_silent(task_root);
+}
+
 void task_end_process(void)
 {
 	struct thread *self = thread_self();
@@ -691,6 +698,7 @@ void task_end_process(void)
 	lock_drop(&tables);
 	thread_work_for(task_root, &scope);
 	ledger_release_after(task_root, 0);
+	silence_root();
 	thread_work_done(&scope);
 	cancel_on(cancel);
 }

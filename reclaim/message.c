@@ -246,17 +246,26 @@ void message_yield(void)
 	mine()->received = NULL;
 }
 
+void message_abandon(void)
+{
+	struct queue *queue = mine();
+
+	if (queue && atomic_load(&queue->claimed) == thread_self())
+		stopped_receiving(queue);
+}
+
 void *reclaim_msg_keep(struct reclaim_msg *msg)
 {
 	const struct message *message = received();
 	void *kept;
 
-	if (msg->bin)
-		return reclaim_bin_retain(msg->bin);
-	if (!message || msg->data != message->data) {
+	if (!message || msg->bin != message->bin ||
+	    (!msg->bin && msg->data != message->data)) {
 		errno = EINVAL;
 		return NULL;
 	}
+	if (msg->bin)
+		return reclaim_bin_retain(msg->bin);
 	kept = memory_alloc(msg->len, HEAP_ALIGN, PLACE);
 	if (kept)
 		msg->data = memcpy(kept, msg->data, msg->len);
@@ -278,6 +287,17 @@ size_t reclaim_msgq_len(void)
 	return count;
 }
 
+/* Where there is none, who polls is told of the next that comes. */
+static struct message *current_or_quiet(struct queue *queue)
+{
+	struct message *message;
+
+	do
+		message = queue_current(queue);
+	while (!message && !queue_arm(queue));
+	return message;
+}
+
 int reclaim_msgq_current(struct reclaim_msg *msg)
 {
 	struct queue *queue = claim();
@@ -285,9 +305,7 @@ int reclaim_msgq_current(struct reclaim_msg *msg)
 
 	if (!queue)
 		return -1;
-	do
-		message = queue_current(queue);
-	while (!message && !queue_arm(queue));
+	message = current_or_quiet(queue);
 	if (message)
 		show(message, msg);
 	queue_unclaim(queue);
@@ -303,7 +321,7 @@ int reclaim_msgq_next(void)
 		return -1;
 	if (queue_current(queue))
 		queue->current = queue->current->next;
-	more = queue_current(queue);
+	more = current_or_quiet(queue);
 	queue_unclaim(queue);
 	return more;
 }

@@ -16,6 +16,9 @@ struct message *message_of(int type, const void *data, size_t len);
 bool message_has(const struct reclaim_bin *bin);
 void message_yield(void);
 
+/* The calling thread leaves a match function for good, if it is in one. */
+void message_abandon(void);
+
 /* Drop what has come to the current task of this type and reference: whether
  * there was anything.  -1 with EBUSY. */
 int message_flush(int type, uint64_t ref);

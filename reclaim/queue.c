@@ -595,6 +595,25 @@ static void renew_fd(struct queue *queue)
 	close(fd);
 }
 
+/* Those that other threads were about to push, or had taken, do not count. */
+static void count_anew(struct queue *queue)
+{
+	const struct message *pushed = message_at(top_of(queue->head));
+	uint32_t n = (uint32_t)queue->count;
+
+	for (; pushed; pushed = pushed->next)
+		n++;
+	queue->removed = queue->sent - n;
+}
+
+/* The list of a thread that is not there may be in the middle of anything. */
+static void forget_list(struct queue *queue)
+{
+	queue->first = queue->last = queue->current = queue->received = NULL;
+	queue->count = 0;
+	queue_unclaim(queue);
+}
+
 void queue_forked(struct queue *queue, const struct thread *self)
 {
 	struct thread *claimed = queue->claimed;
@@ -603,10 +622,7 @@ void queue_forked(struct queue *queue, const struct thread *self)
 	queue->sleeps = false;
 	if (queue->fd >= 0)
 		renew_fd(queue);
-	if (!claimed || claimed == self)
-		return;
-	/* It may be in the middle of anything. */
-	queue->first = queue->last = queue->current = queue->received = NULL;
-	queue->count = 0;
-	queue_unclaim(queue);
+	if (claimed && claimed != self)
+		forget_list(queue);
+	count_anew(queue);
 }

@@ -13,6 +13,7 @@
 #include "reclaim/library_private.h"
 #include "reclaim/mail_private.h"
 #include "reclaim/memory_private.h"
+#include "reclaim/message_private.h"
 #include "reclaim/task_private.h"
 
 __thread struct thread thread_of_caller;
@@ -310,6 +311,7 @@ void reclaim_exit(int status)
 {
 	struct thread *self = thread_self();
 
+	message_abandon();
 	if (self->action)
 		longjmp(*self->action, 1);
 	if (!self->start || self->works_for == task_root)

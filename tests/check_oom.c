@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "reclaim/arena_private.h"
+#include "reclaim/message.h"
 #include "reclaim/place_private.h"
 
 /* Enough for every table to grow several times. */
@@ -134,14 +135,19 @@ static unsigned fail_each_once(int (*act)(void), int error)
 	return n - 1;
 }
 
-static void fail_each(int (*act)(void), int error)
+static unsigned fail_many(int (*act)(void), int error)
 {
 	unsigned calls = 0;
 	int i;
 
 	for (i = 0; i < TIMES; i++)
 		calls += fail_each_once(act, error);
-	ck_assert_uint_gt(calls, 0);
+	return calls;
+}
+
+static void fail_each(int (*act)(void), int error)
+{
+	ck_assert_uint_gt(fail_many(act, error), 0);
 }
 
 /* ---- tasks and threads ---- */
@@ -451,6 +457,201 @@ START_TEST(allocation_by_the_caller_fails_whole)
 }
 END_TEST
 
+/* ---- messages and binaries ---- */
+
+/*
+ * What there is for messages stays with the process, so that a test may find
+ * enough of it where others were before.
+ */
+static void fail_each_that_calls(int (*act)(void))
+{
+	fail_many(act, ENOMEM);
+}
+
+/* To a task that nobody has sent to yet; some of them stay. */
+static int to_a_new_task(int (*act)(reclaim_tid to), bool stays)
+{
+	unsigned then = countdown;
+	reclaim_tid to;
+	int result, error;
+
+	countdown = 0;
+	to = task_called("receiver");
+	countdown = then;
+	result = act(to);
+	error = errno;
+	then = countdown;
+	countdown = 0;
+	if (result != 0 || !stays)
+		end_task(to);
+	countdown = then;
+	errno = error;
+	return result;
+}
+
+static int send_bytes(reclaim_tid to)
+{
+	static char bytes[5000];
+
+	return reclaim_send(to, bytes, a_size());
+}
+
+static int send_first(void)
+{
+	return to_a_new_task(send_bytes, next_size % 3);
+}
+
+static struct reclaim_bin *binary;
+
+static int send_binary(reclaim_tid to)
+{
+	a_size();
+	return reclaim_send_bin(to, binary);
+}
+
+static int send_binary_first(void)
+{
+	return to_a_new_task(send_binary, false);
+}
+
+static int receive_nothing(reclaim_tid to)
+{
+	struct reclaim_msg msg;
+	int found, error;
+
+	if (reclaim_enter(to) != 0)
+		return -1;
+	found = reclaim_receive(&msg, 0);
+	error = errno;
+	reclaim_leave();
+	errno = error;
+	return found;
+}
+
+static int receive_first(void)
+{
+	return to_a_new_task(receive_nothing, true);
+}
+
+static unsigned successes;
+
+static int send_to_self(void)
+{
+	int result = send_bytes(task);
+
+	successes += result == 0;
+	return result;
+}
+
+START_TEST(sending_fails_whole)
+{
+	binary = reclaim_bin_new("binary", 7);
+	fail_each(send_first, ENOMEM);
+	fail_each_that_calls(send_binary_first);
+	successes = 0;
+	fail_each_that_calls(send_to_self);
+	ck_assert_uint_eq(reclaim_msgq_len(), successes);
+}
+END_TEST
+
+START_TEST(the_first_receive_fails_whole)
+{
+	fail_each_that_calls(receive_first);
+}
+END_TEST
+
+static int make_binary(void)
+{
+	return reclaim_bin_new(NULL, a_size()) ? 0 : -1;
+}
+
+static int slice_binary(void)
+{
+	return reclaim_bin_slice(binary, 1, 2) ? 0 : -1;
+}
+
+static struct reclaim_msg in_hand;
+static bool held_on;
+
+/* What could not be kept is there, and goes by itself. */
+static int keep_received(void)
+{
+	held_on = held_on || reclaim_msg_keep(&in_hand);
+	return held_on ? 0 : -1;
+}
+
+static int retain_received(void)
+{
+	held_on = held_on || reclaim_bin_retain(in_hand.bin);
+	return held_on ? 0 : -1;
+}
+
+static void have_in_hand(void)
+{
+	ck_assert_int_eq(reclaim_receive(&in_hand, 0), 1);
+	held_on = false;
+}
+
+START_TEST(binaries_fail_whole)
+{
+	unsigned before;
+	int i;
+
+	binary = reclaim_bin_new("binary", 7);
+	fail_each_that_calls(make_binary);
+	fail_each_that_calls(slice_binary);
+	before = held();
+	for (i = 0; i < TIMES; i++) {
+		ck_works(reclaim_send_bin(task, binary));
+		have_in_hand();
+		fail_each_once(i % 2 ? retain_received : keep_received, ENOMEM);
+		ck_assert_str_eq(reclaim_bin_data(in_hand.bin), "binary");
+	}
+	ck_assert_uint_eq(held(), before + TIMES);
+}
+END_TEST
+
+START_TEST(keeping_fails_whole)
+{
+	char text[2000] = "kept";
+	int i;
+
+	for (i = 0; i < TIMES; i++) {
+		ck_works(reclaim_send(task, text, sizeof(text)));
+		have_in_hand();
+		fail_each_once(keep_received, ENOMEM);
+		ck_assert_str_eq(in_hand.data, "kept");
+	}
+	ck_assert_uint_eq(here().blocks, TIMES);
+}
+END_TEST
+
+/* Nor does what takes a message out of a queue, or gives a reference back. */
+START_TEST(receiving_needs_no_memory)
+{
+	struct reclaim_bin *made = reclaim_bin_new("made", 5);
+	struct reclaim_msg msg;
+	uint64_t mark;
+	bool works;
+
+	ck_works(reclaim_send(task, "one", 4));
+	ck_works(reclaim_send(task, "two", 4));
+	ck_works(reclaim_send_bin(task, made));
+	always = true;
+	failures = 0;
+	mark = reclaim_msgq_mark();
+	works = reclaim_receive(&msg, 0) == 1 && reclaim_msgq_drop() == 0 &&
+		reclaim_msgq_restore(mark) == 0 && reclaim_msgq_reset() == 0 &&
+		reclaim_receive(&msg, -1) == 1 &&
+		reclaim_bin_retain(made) == made &&
+		reclaim_bin_release(made) == 0 &&
+		reclaim_bin_release(made) == 0 && reclaim_receive(&msg, 1) == 0;
+	always = false;
+	ck_assert(works);
+	ck_assert_uint_eq(failures, 0);
+}
+END_TEST
+
 /* ---- reports ---- */
 
 static FILE *nowhere;
@@ -581,6 +782,13 @@ static void fill(Suite *suite)
 	tcase_add_test(tcase, allocation_fails_whole);
 	tcase_add_test(tcase, save_realloc_fails_whole);
 	tcase_add_test(tcase, allocation_by_the_caller_fails_whole);
+
+	tcase = oom_case(suite, "messages and binaries");
+	tcase_add_test(tcase, sending_fails_whole);
+	tcase_add_test(tcase, the_first_receive_fails_whole);
+	tcase_add_test(tcase, binaries_fail_whole);
+	tcase_add_test(tcase, keeping_fails_whole);
+	tcase_add_test(tcase, receiving_needs_no_memory);
 
 	tcase = oom_case(suite, "reports");
 	tcase_add_unchecked_fixture(tcase, describe_a_place, NULL);
