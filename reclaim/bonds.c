@@ -400,6 +400,7 @@ static bool is_told_of_exits(const struct task *task)
 static void strike(struct link *link, struct task *task, int status)
 {
 	task_ask(task, status);
+	task_obey(task);
 	link->tids[0] = slot_id(&task->slot);
 	link->next_struck = struck;
 	struck = link;
