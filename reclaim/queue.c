@@ -52,6 +52,14 @@ static struct message *message_at(uint64_t top)
 	return top > CLOSED ? (struct message *)(uintptr_t)(top << 4) : NULL;
 }
 
+/*
+ * What lock_private.h says of the thread sanitizer and threads that were
+ * cancelled: these may have waited here, and are told of, or tell, at their
+ * end.
+ */
+#define message_is_pushed(message)   lock_is_dropped(message)
+#define message_was_fetched(message) lock_was_taken(message)
+
 /* ---- messages ---- */
 
 struct message *message_new(int type, size_t len)
@@ -211,8 +219,10 @@ struct message *queue_close(struct queue *queue)
 	int fd = atomic_exchange(&queue->fd, -1);
 
 	atomic_store_explicit(&queue->owner, 0, memory_order_relaxed);
-	for (end = pushed; end; end = end->next)
+	for (end = pushed; end; end = end->next) {
+		message_was_fetched(end);
 		queue->count++;
+	}
 	count_removed(queue, (uint32_t)queue->count);
 	all = queue->first;
 	if (all)
@@ -290,6 +300,7 @@ enum pushed queue_push(struct queue *queue, reclaim_tid tid,
 			return push_not(ESRCH);
 		}
 		message->next = message_at(top_of(head));
+		message_is_pushed(message);
 	} while (!atomic_compare_exchange_weak(
 		&queue->head, &head, with_top(head, top_for(message))));
 	return top_of(head) == AWAITED ? PUSHED_WAKE : PUSHED;
@@ -379,8 +390,10 @@ bool queue_fetch(struct queue *queue)
 	newest = message_at(top_of(head));
 	queue->fetches++;
 	for (message = newest; message; n++) {
-		struct message *older = message->next;
+		struct message *older;
 
+		message_was_fetched(message);
+		older = message->next;
 		message->next = newer;
 		message->prev = older;
 		message->number = queue->fetches << 32 | (UINT32_MAX - n);
