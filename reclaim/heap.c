@@ -133,6 +133,7 @@ bool heap_try(struct heap *heap, struct thread *self)
 	if (!owner && (heap->given_up || !atomic_compare_exchange_strong(
 						 &heap->owner, &owner, self)))
 		return false;
+	lock_was_taken(heap);
 	heap->uses++;
 	return true;
 }

@@ -341,8 +341,10 @@ struct heap *heap_adopt(_Atomic(struct heap *) *list, struct task *task,
 
 static inline void heap_leave(struct heap *heap)
 {
-	if (--heap->uses == 0)
+	if (--heap->uses == 0) {
+		lock_is_dropped(heap); /* for the thread sanitizer alone */
 		atomic_store_explicit(&heap->owner, NULL, memory_order_release);
+	}
 }
 
 /* Have this one, if nobody else has it; to be left again. */
