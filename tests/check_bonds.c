@@ -1086,7 +1086,6 @@ static int have_worker(int argc, char **argv, char **envp)
 	pthread_t worker;
 
 	must(save_pthread_create(&worker, NULL, worker_waits, NULL) == 0);
-	save_pthread_join(worker, NULL);
 	return return_7(argc, argv, envp);
 }
 
