@@ -66,7 +66,7 @@ struct message *message_new(int type, size_t len)
 {
 	struct message *message = NULL;
 
-	if (len <= PTRDIFF_MAX)
+	if (len <= PTRDIFF_MAX - sizeof(*message))
 		message = mail_alloc(sizeof(*message) + len);
 	if (!message) {
 		errno = ENOMEM;
