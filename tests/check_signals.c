@@ -986,7 +986,8 @@ START_TEST(nothing_is_left_of_many_lives)
 	for (i = 0; i < 1000; i++)
 		ck_fails(reclaim_whereis(any_name(&state)), 0, ENOENT);
 	for (i = RECLAIM_MSG_DATA; i <= RECLAIM_MSG_TIMEOUT; i++)
-		ck_assert_uint_gt(came[i], 0);
+		if (WORKERS * lives_of_each == LIVES)
+			ck_assert_uint_gt(came[i], 0);
 	expect_nothing();
 }
 END_TEST
