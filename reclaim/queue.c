@@ -245,10 +245,13 @@ struct message *queue_close(struct queue *queue)
 
 /* ---- pushing ---- */
 
+/* What was sent and received since `sent` was looked at counts as nothing. */
 static uint32_t waiting(const struct queue *queue, uint32_t sent)
 {
-	return sent -
-	       atomic_load_explicit(&queue->removed, memory_order_relaxed);
+	uint32_t removed =
+		atomic_load_explicit(&queue->removed, memory_order_relaxed);
+
+	return (int32_t)(sent - removed) > 0 ? sent - removed : 0;
 }
 
 uint32_t queue_count(const struct queue *queue)

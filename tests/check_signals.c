@@ -413,6 +413,47 @@ START_TEST(from_many_each_order_is_kept)
 }
 END_TEST
 
+static reclaim_tid bounded;
+
+static void *send_to_bounded(void *arg)
+{
+	struct reclaim_task_info info;
+	uint32_t i;
+
+	for (i = 0; i < from_each; i++) {
+		must(reclaim_send(bounded, &i, sizeof(i)) == 0);
+		must(reclaim_task_info(bounded, &info) == 0);
+		must(info.messages <= SENDERS * from_each);
+		let_others();
+	}
+	return arg;
+}
+
+/* However little of what is sent is there at a time. */
+START_TEST(what_is_not_full_is_not_called_so)
+{
+	struct reclaim_task_opts opts = {.max_messages = SENDERS * FROM_EACH};
+	pthread_t threads[SENDERS];
+	uint32_t n;
+	int round, t;
+
+	from_each = times(FROM_EACH, 1000);
+	for (round = 0; round < 5; round++) {
+		bounded = reclaim_task_new(&opts);
+		for (t = 0; t < SENDERS; t++)
+			ck_works(pthread_create(&threads[t], NULL,
+						send_to_bounded, NULL));
+		work_for(bounded);
+		for (n = 0; n < SENDERS * from_each; n++)
+			must(reclaim_receive(&msg, LONG_MS) == 1);
+		work_no_longer();
+		for (t = 0; t < SENDERS; t++)
+			ck_works(pthread_join(threads[t], NULL));
+		end_task(bounded);
+	}
+}
+END_TEST
+
 /* ---- what meets the receiver's end ---- */
 
 static struct {
@@ -1017,6 +1058,7 @@ static void fill_order(Suite *suite)
 	tcase_add_test(tcase, a_child_is_heard_of_before_its_parent);
 	tcase_add_test(tcase, a_name_leads_to_whose_it_is);
 	tcase_add_test(tcase, from_many_each_order_is_kept);
+	tcase_add_test(tcase, what_is_not_full_is_not_called_so);
 }
 
 static void fill(Suite *suite)
