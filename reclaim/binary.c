@@ -160,7 +160,7 @@ struct reclaim_bin *reclaim_bin_new(const void *data, size_t len)
 {
 	struct bin_body *body = NULL;
 
-	if (len <= PTRDIFF_MAX)
+	if (len <= PTRDIFF_MAX - sizeof(*body))
 		body = mail_alloc(sizeof(*body) + len);
 	if (!body) {
 		errno = ENOMEM;

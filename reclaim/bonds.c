@@ -379,8 +379,10 @@ int reclaim_links(reclaim_tid tid, reclaim_tid *list, size_t most)
 
 /* ---- a task has ended ---- */
 
-static struct bonds *departed; /* of those that have, to be dissolved */
-static struct link *struck;    /* its other end is to be reaped */
+/* Of those that have, to be dissolved; the first to end goes first. */
+static struct bonds *departed, **last_departed = &departed;
+
+static struct link *struck; /* its other end is to be reaped */
 
 static void tell_watcher(struct monitor *monitor, int status)
 {
@@ -400,6 +402,7 @@ static bool is_told_of_exits(const struct task *task)
 static void strike(struct link *link, struct task *task, int status)
 {
 	task_ask(task, status);
+	task_obey(task);
 	link->tids[0] = slot_id(&task->slot);
 	link->next_struck = struck;
 	struck = link;
@@ -439,23 +442,6 @@ static bool dissolve_one(struct bonds *bonds)
 	return bond;
 }
 
-/* So many take some 20 microseconds, which others may have to wait. */
-#define AT_ONCE 256
-
-static void dissolve(struct bonds *bonds)
-{
-	unsigned n = 0;
-
-	while (dissolve_one(bonds)) {
-		if (++n % AT_ONCE == 0) {
-			lock_drop(&tables);
-			sched_yield();
-			lock_take(&tables);
-		}
-	}
-	free(bonds);
-}
-
 void bonds_depart(struct task *task)
 {
 	struct bonds *bonds = task->bonds;
@@ -465,20 +451,46 @@ void bonds_depart(struct task *task)
 	task->bonds = NULL;
 	bonds->tid = slot_id(&task->slot);
 	bonds->status = task->status;
-	bonds->next = departed;
-	departed = bonds;
+	bonds->next = NULL;
+	*last_departed = bonds;
+	last_departed = &bonds->next;
+}
+
+static void forget_first_departed(void)
+{
+	struct bonds *bonds = departed;
+
+	departed = bonds->next;
+	if (!departed)
+		last_departed = &departed;
+	free(bonds);
+}
+
+/* So many take some 20 microseconds, which others may have to wait. */
+#define AT_ONCE 256
+
+/* What is not yet done is there for anybody to do, and for a forked child. */
+static void dissolve(void)
+{
+	unsigned n = 0;
+
+	while (departed) {
+		if (!dissolve_one(departed)) {
+			forget_first_departed();
+		} else if (++n % AT_ONCE == 0) {
+			lock_drop(&tables);
+			sched_yield();
+			lock_take(&tables);
+		}
+	}
 }
 
 reclaim_tid bonds_settle(void)
 {
-	struct bonds *bonds;
 	struct link *link;
 	reclaim_tid tid;
 
-	while ((bonds = departed)) {
-		departed = bonds->next;
-		dissolve(bonds);
-	}
+	dissolve();
 	link = struck;
 	if (!link)
 		return 0;

@@ -78,6 +78,14 @@ void task_ask(struct task *top, int status)
 		ask_below(top);
 }
 
+void task_obey(const struct task *top)
+{
+	const struct task *mine = thread_self()->works_for;
+
+	if (mine->state == TASK_DYING && task_is_below(mine, top))
+		pthread_cancel(pthread_self());
+}
+
 /* Nobody will ask for its status any more. */
 static void put_if_unwanted(struct task *task)
 {
@@ -163,6 +171,7 @@ static size_t free_messages(struct message *message)
 	size_t n = 0;
 
 	for (; message; message = next, n++) {
+		message_was_fetched(message);
 		next = message->next;
 		__builtin_prefetch(next);
 		message_free(message);
@@ -294,15 +303,6 @@ static void reap_one(struct task *task)
 	} while (task->state == TASK_DYING);
 }
 
-/* A thread of a task that was asked to end obeys as any other does. */
-static void obey(const struct task *top)
-{
-	const struct task *mine = thread_self()->works_for;
-
-	if (mine->state == TASK_DYING && task_is_below(mine, top))
-		pthread_cancel(pthread_self());
-}
-
 /* Those who were bound to a task that has ended are told, or end in turn. */
 static void settle(void)
 {
@@ -311,10 +311,7 @@ static void settle(void)
 
 	while ((tid = bonds_settle())) {
 		task = task_find(tid);
-		if (!task)
-			continue;
-		obey(task);
-		if (task->state == TASK_DYING)
+		if (task && task->state == TASK_DYING)
 			reap_one(task);
 	}
 }
@@ -601,7 +598,7 @@ int reclaim_kill(reclaim_tid tid)
 	error = find_to_end(tid, &task);
 	if (!error) {
 		task_ask(task, RECLAIM_KILLED);
-		obey(task);
+		task_obey(task);
 		task_reap(task);
 	}
 	lock_drop(&tables);

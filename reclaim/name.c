@@ -19,11 +19,12 @@ struct name {
 
 static struct name *names;
 
+/* The empty one is the table's own. */
 static struct name *find(const char *text)
 {
 	struct name *name = NULL;
 
-	if (text)
+	if (text && *text)
 		HASH_FIND_STR(names, text, name);
 	return name;
 }

@@ -58,7 +58,7 @@ struct message *message_new(int type, size_t len)
 {
 	struct message *message = NULL;
 
-	if (len <= PTRDIFF_MAX)
+	if (len <= PTRDIFF_MAX - sizeof(*message))
 		message = mail_alloc(sizeof(*message) + len);
 	if (!message) {
 		errno = ENOMEM;
@@ -297,6 +297,7 @@ enum pushed queue_push(struct queue *queue, reclaim_tid tid,
 			return push_not(ESRCH);
 		}
 		message->next = message_at(top_of(head));
+		message_is_pushed(message);
 	} while (!atomic_compare_exchange_weak(
 		&queue->head, &head, with_top(head, top_for(message))));
 	return top_of(head) == AWAITED ? PUSHED_WAKE : PUSHED;
@@ -386,9 +387,11 @@ bool queue_fetch(struct queue *queue)
 	newest = message_at(top_of(head));
 	queue->fetches++;
 	for (message = newest; message; n++) {
-		struct message *older = message->next;
+		struct message *older;
 
 		__builtin_prefetch(message->data);
+		message_was_fetched(message);
+		older = message->next;
 		message->next = newer;
 		message->prev = older;
 		message->number = queue->fetches << 32 | (UINT32_MAX - n);

@@ -162,6 +162,14 @@ void queue_forked(struct queue *queue, const struct thread *self);
 
 /* ---- messages ---- */
 
+/*
+ * What lock_private.h says of the thread sanitizer and threads that were
+ * cancelled: these may have waited here, and are told of, or tell, at their
+ * end.
+ */
+#define message_is_pushed(message)   lock_is_dropped(message)
+#define message_was_fetched(message) lock_was_taken(message)
+
 struct message *message_new(int type, size_t len);
 void message_free(struct message *message);
 

@@ -116,6 +116,9 @@ static inline void task_changed(struct task *task)
 /* Ask a task and all below it to end. */
 void task_ask(struct task *task, int status);
 
+/* The caller, where it is of such a task, does as its other threads do. */
+void task_obey(const struct task *top);
+
 /* Take apart what is dying at and around `task`, as far as it goes. */
 void task_reap_dying(struct task *task);
 

@@ -11,7 +11,7 @@
  */
 #include "config.h"
 
-#include "tests/stage.h"
+#include "tests/talk.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -516,7 +516,6 @@ static int send_binary_first(void)
 
 static int receive_nothing(reclaim_tid to)
 {
-	struct reclaim_msg msg;
 	int found, error;
 
 	if (reclaim_enter(to) != 0)
@@ -630,7 +629,6 @@ END_TEST
 START_TEST(receiving_needs_no_memory)
 {
 	struct reclaim_bin *made = reclaim_bin_new("made", 5);
-	struct reclaim_msg msg;
 	uint64_t mark;
 	bool works;
 
@@ -649,6 +647,233 @@ START_TEST(receiving_needs_no_memory)
 	always = false;
 	ck_assert(works);
 	ck_assert_uint_eq(failures, 0);
+}
+END_TEST
+
+/* ---- tasks that talk ---- */
+
+/* What a call may have left half done. */
+struct bonds_seen {
+	int monitors, watchers, links;
+	size_t messages;
+	bool timers;
+};
+
+static struct bonds_seen see_bonds(void)
+{
+	return (struct bonds_seen){
+		.monitors = reclaim_monitors(task, NULL, 0),
+		.watchers = reclaim_monitored_by(task, NULL, 0),
+		.links = reclaim_links(task, NULL, 0),
+		.messages = reclaim_msgq_len(),
+		.timers = reclaim_timer_closest() != UINT64_MAX,
+	};
+}
+
+/* Nothing of what was seen changes by a call that fails. */
+static void expect_same_bonds(const struct bonds_seen *then)
+{
+	struct bonds_seen now = see_bonds();
+
+	ck_assert_int_eq(now.monitors, then->monitors);
+	ck_assert_int_eq(now.watchers, then->watchers);
+	ck_assert_int_eq(now.links, then->links);
+	ck_assert_uint_eq(now.messages, then->messages);
+	ck_assert(now.timers == then->timers);
+}
+
+static reclaim_tid peer;
+static uint64_t made;
+static char peers_name[32];
+
+/* act() fails at its first, second... allocation; its peer is new each time. */
+static unsigned bond_each_once(int (*act)(void), int error)
+{
+	struct bonds_seen then;
+	unsigned n, failed;
+	int result, its_errno;
+
+	for (n = 1;; n++) {
+		peer = task_called("peer");
+		then = see_bonds();
+		failures = 0;
+		errno = ESRCH; /* of whatever was before */
+		countdown = n;
+		result = act();
+		its_errno = errno;
+		countdown = 0;
+		failed = failures;
+		if (!failed)
+			break;
+		if (result == 0) { /* it did without */
+			end_task(peer);
+			while (reclaim_receive(&msg, 0) == 1)
+				;
+			continue;
+		}
+		ck_assert_msg(its_errno == ENOMEM || its_errno == error,
+			      "errno is %d", its_errno);
+		expect_same_bonds(&then);
+		ck_assert_int_eq(reclaim_monitored_by(peer, NULL, 0), 0);
+		ck_assert_int_eq(reclaim_links(peer, NULL, 0), 0);
+		ck_assert_int_eq(reclaim_timer_cancel_by_receiver(peer), 0);
+		end_task(peer);
+	}
+	ck_assert_int_eq(result, 0);
+	return n - 1;
+}
+
+static int monitor_peer(void)
+{
+	made = reclaim_monitor(peer);
+	return made ? 0 : -1;
+}
+
+static void hear_of_peer(int type, int status)
+{
+	ck_assert_int_eq(reclaim_receive(&msg, LONG_MS), 1);
+	ck_assert_int_eq(msg.type, type);
+	ck_assert_uint_eq(msg.from, peer);
+	ck_assert_int_eq(msg.status, status);
+}
+
+START_TEST(reclaim_monitor_fails_whole)
+{
+	unsigned i, calls = 0;
+
+	for (i = 0; i < TIMES; i++) {
+		calls += bond_each_once(monitor_peer, ENOMEM);
+		ck_assert_int_eq(reclaim_monitors(task, NULL, 0), 1);
+		ck_works(reclaim_end(peer, 5));
+		hear_of_peer(RECLAIM_MSG_DOWN, 5);
+		ck_assert_uint_eq(msg.ref, made);
+	}
+	ck_assert_uint_gt(calls, 0);
+}
+END_TEST
+
+static int monitor_nobody(void)
+{
+	made = reclaim_monitor(1);
+	return made ? 0 : -1;
+}
+
+START_TEST(reclaim_monitor_of_nobody_fails_whole)
+{
+	bond_each_once(monitor_nobody, ENOMEM);
+	end_task(peer);
+	peer = 1;
+	hear_of_peer(RECLAIM_MSG_DOWN, RECLAIM_NOPROC);
+}
+END_TEST
+
+static int link_peer(void)
+{
+	return reclaim_link(peer);
+}
+
+START_TEST(reclaim_link_fails_whole)
+{
+	unsigned i, calls = 0;
+
+	reclaim_trap_exit(1);
+	for (i = 0; i < TIMES; i++) {
+		calls += bond_each_once(link_peer, ENOMEM);
+		ck_assert_int_eq(reclaim_links(task, NULL, 0), 1);
+		ck_assert_int_eq(reclaim_links(peer, NULL, 0), 1);
+		ck_works(reclaim_end(peer, 5));
+		hear_of_peer(RECLAIM_MSG_EXIT, 5);
+	}
+	ck_assert_uint_gt(calls, 0);
+}
+END_TEST
+
+static int link_nobody(void)
+{
+	return reclaim_link(1);
+}
+
+START_TEST(reclaim_link_to_nobody_fails_whole)
+{
+	reclaim_trap_exit(1);
+	bond_each_once(link_nobody, ENOMEM);
+	end_task(peer);
+	peer = 1;
+	hear_of_peer(RECLAIM_MSG_EXIT, RECLAIM_NOPROC);
+}
+END_TEST
+
+static int register_peer(void)
+{
+	return reclaim_register(peers_name, peer);
+}
+
+START_TEST(reclaim_register_fails_whole)
+{
+	reclaim_tid named[TIMES];
+	unsigned i, calls = 0;
+
+	for (i = 0; i < TIMES; i++) {
+		snprintf(peers_name, sizeof(peers_name), "peer-%u", i);
+		ck_fails(reclaim_whereis(peers_name), 0, ENOENT);
+		calls += bond_each_once(register_peer, ENOMEM);
+		ck_assert_uint_eq(reclaim_whereis(peers_name), peer);
+		named[i] = peer;
+	}
+	ck_assert_uint_gt(calls, 0);
+	for (i = 0; i < TIMES; i++)
+		end_task(named[i]);
+	ck_fails(reclaim_whereis(peers_name), 0, ENOENT);
+}
+END_TEST
+
+static int set_timer(void)
+{
+	made = reclaim_timer_add(UINT64_MAX, peer, "tick", 5, 1);
+	return made ? 0 : -1;
+}
+
+START_TEST(reclaim_timer_add_fails_whole)
+{
+	reclaim_tid timed[TIMES];
+	unsigned i, calls = 0;
+
+	for (i = 0; i < TIMES; i++) {
+		calls += bond_each_once(set_timer, EAGAIN);
+		ck_works(reclaim_timer_read(made, NULL));
+		timed[i] = peer;
+	}
+	ck_assert_uint_gt(calls, 0);
+	for (i = 0; i < TIMES; i++)
+		end_task(timed[i]);
+	ck_assert_uint_eq(reclaim_timer_closest(), UINT64_MAX);
+}
+END_TEST
+
+/* However many are to be told, and may end by it. */
+START_TEST(telling_needs_no_memory)
+{
+	reclaim_tid tids[TIMES];
+	int i;
+
+	for (i = 0; i < TIMES; i++) {
+		tids[i] = task_called("bound");
+		link_from(tids[i], task);
+		monitor(tids[i]);
+		ck_assert(reclaim_timer_add(UINT64_MAX, tids[i], "", 1, 1));
+		snprintf(peers_name, sizeof(peers_name), "peer-%d", i);
+		ck_works(reclaim_register(peers_name, tids[i]));
+		if (i)
+			link_from(tids[i], tids[i - 1]);
+	}
+	reclaim_trap_exit(1);
+	always = true;
+	failures = 0;
+	reclaim_end(tids[0], 5);
+	always = false;
+	ck_assert_uint_eq(failures, 0);
+	ck_assert_uint_eq(reclaim_msgq_len(), 2 * TIMES);
+	ck_assert_uint_eq(reclaim_timer_closest(), UINT64_MAX);
 }
 END_TEST
 
@@ -789,6 +1014,14 @@ static void fill(Suite *suite)
 	tcase_add_test(tcase, binaries_fail_whole);
 	tcase_add_test(tcase, keeping_fails_whole);
 	tcase_add_test(tcase, receiving_needs_no_memory);
+	tcase = oom_case(suite, "talk");
+	tcase_add_test(tcase, reclaim_monitor_fails_whole);
+	tcase_add_test(tcase, reclaim_monitor_of_nobody_fails_whole);
+	tcase_add_test(tcase, reclaim_link_fails_whole);
+	tcase_add_test(tcase, reclaim_link_to_nobody_fails_whole);
+	tcase_add_test(tcase, reclaim_register_fails_whole);
+	tcase_add_test(tcase, reclaim_timer_add_fails_whole);
+	tcase_add_test(tcase, telling_needs_no_memory);
 
 	tcase = oom_case(suite, "reports");
 	tcase_add_unchecked_fixture(tcase, describe_a_place, NULL);
