@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include "ports/term_private.h"
+
+#include <locale.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- what a tag says ---- */
+
+/*
+ * Behind the tag: a count of so many bytes, so many atoms, then `fixed` bytes
+ * and `unit` for each that is counted; and then `more` terms, and `within` for
+ * each.  `counted` bytes are in the count, and are not to come.
+ */
+static const struct shape {
+	uint8_t sort, count, atoms, fixed, unit, more, within, counted;
+} shapes[256] = {
+	[TAG_SMALL_INTEGER] = {RECLAIM_TERM_INTEGER, .fixed = 1},
+	[TAG_INTEGER] = {RECLAIM_TERM_INTEGER, .fixed = 4},
+	[TAG_SMALL_BIG] = {RECLAIM_TERM_BIG, .count = 1, .fixed = 1, .unit = 1},
+	[TAG_LARGE_BIG] = {RECLAIM_TERM_BIG, .count = 4, .fixed = 1, .unit = 1},
+	[TAG_NEW_FLOAT] = {RECLAIM_TERM_FLOAT, .fixed = 8},
+	[TAG_FLOAT] = {RECLAIM_TERM_FLOAT, .fixed = 31},
+	[TAG_ATOM] = {RECLAIM_TERM_ATOM, .count = 2, .unit = 1},
+	[TAG_SMALL_ATOM] = {RECLAIM_TERM_ATOM, .count = 1, .unit = 1},
+	[TAG_ATOM_UTF8] = {RECLAIM_TERM_ATOM, .count = 2, .unit = 1},
+	[TAG_SMALL_ATOM_UTF8] = {RECLAIM_TERM_ATOM, .count = 1, .unit = 1},
+	[TAG_BINARY] = {RECLAIM_TERM_BINARY, .count = 4, .unit = 1},
+	[TAG_BITS] = {RECLAIM_TERM_BITS, .count = 4, .fixed = 1, .unit = 1},
+	[TAG_SMALL_TUPLE] = {RECLAIM_TERM_TUPLE, .count = 1, .within = 1},
+	[TAG_LARGE_TUPLE] = {RECLAIM_TERM_TUPLE, .count = 4, .within = 1},
+	[TAG_NIL] = {RECLAIM_TERM_LIST},
+	[TAG_STRING] = {RECLAIM_TERM_LIST, .count = 2, .unit = 1},
+	[TAG_LIST] = {RECLAIM_TERM_LIST, .count = 4, .within = 1, .more = 1},
+	[TAG_MAP] = {RECLAIM_TERM_MAP, .count = 4, .within = 2},
+	[TAG_PID] = {RECLAIM_TERM_PID, .atoms = 1, .fixed = 9},
+	[TAG_NEW_PID] = {RECLAIM_TERM_PID, .atoms = 1, .fixed = 12},
+	[TAG_PORT] = {RECLAIM_TERM_PORT, .atoms = 1, .fixed = 5},
+	[TAG_NEW_PORT] = {RECLAIM_TERM_PORT, .atoms = 1, .fixed = 8},
+	[TAG_V4_PORT] = {RECLAIM_TERM_PORT, .atoms = 1, .fixed = 12},
+	[TAG_REFERENCE] = {RECLAIM_TERM_REFERENCE, .atoms = 1, .fixed = 5},
+	[TAG_NEW_REFERENCE] = {RECLAIM_TERM_REFERENCE, .count = 2, .atoms = 1,
+			       .fixed = 1, .unit = 4},
+	[TAG_NEWER_REFERENCE] = {RECLAIM_TERM_REFERENCE, .count = 2, .atoms = 1,
+				 .fixed = 4, .unit = 4},
+	[TAG_EXPORT] = {RECLAIM_TERM_FUN, .atoms = 2, .fixed = 2},
+	[TAG_NEW_FUN] = {RECLAIM_TERM_FUN, .count = 4, .unit = 1, .counted = 4},
+	[TAG_LOCAL] = {RECLAIM_TERM_LOCAL},
+};
+
+/* ---- text ---- */
+
+/* The length of a character by its first byte; 0: it is none. */
+static size_t sequence(unsigned char first)
+{
+	if (first < 0x80)
+		return 1;
+	if (first < 0xc2)
+		return 0;
+	if (first < 0xe0)
+		return 2;
+	if (first < 0xf0)
+		return 3;
+	return first < 0xf5 ? 4 : 0;
+}
+
+/* Neither longer than need be, nor a surrogate, nor beyond 0x10ffff. */
+static bool is_character(const unsigned char *at, size_t len)
+{
+	size_t i;
+
+	for (i = 1; i < len; i++)
+		if ((at[i] & 0xc0) != 0x80)
+			return false;
+	if (len == 3)
+		return !(at[0] == 0xe0 && at[1] < 0xa0) &&
+		       !(at[0] == 0xed && at[1] >= 0xa0);
+	if (len == 4)
+		return !(at[0] == 0xf0 && at[1] < 0x90) &&
+		       !(at[0] == 0xf4 && at[1] >= 0x90);
+	return true;
+}
+
+bool term_is_utf8(const unsigned char *text, size_t len, size_t *characters)
+{
+	const unsigned char *end = text + len;
+	size_t bytes;
+
+	for (*characters = 0; text < end; ++*characters, text += bytes) {
+		bytes = sequence(*text);
+		if (!bytes || bytes > (size_t)(end - text) ||
+		    !is_character(text, bytes))
+			return false;
+	}
+	return true;
+}
+
+static bool is_atom(enum tag tag, const unsigned char *text, size_t len)
+{
+	size_t characters = len;
+
+	return (term_is_latin1(tag) || term_is_utf8(text, len, &characters)) &&
+	       characters <= 255;
+}
+
+/* Digits, sign, point, exponent, and NULs up to the end; as "%.20e" has them.
+ */
+bool term_text_is_float(const unsigned char text[31], double *value)
+{
+	const char *point = localeconv()->decimal_point;
+	size_t len = strnlen((const char *)text, 31), before;
+	char copy[64], *end;
+
+	before = strcspn((const char *)memcpy(copy, text, len), ".");
+	if (len == 0 || before >= len ||
+	    strspn((const char *)text, "+-.0123456789e") < len)
+		return false;
+	snprintf(copy, sizeof(copy), "%.*s%s%.*s", (int)before,
+		 (const char *)text, point, (int)(len - before - 1),
+		 (const char *)text + before + 1);
+	*value = strtod(copy, &end);
+	return *end == '\0' && isfinite(*value);
+}
+
+/* ---- one head ---- */
+
+/* Atoms come right behind the count: of pids, ports, references, exports. */
+static bool pass_atoms(const unsigned char *at, const unsigned char *end,
+		       unsigned atoms, struct head *head)
+{
+	struct head atom;
+
+	for (at += head->size; atoms; atoms--, at += atom.size) {
+		/* Whatever else it is, it is not looked into. */
+		if (at >= end || shapes[*at].sort != RECLAIM_TERM_ATOM ||
+		    !term_look(at, end, &atom))
+			return false;
+		head->size += atom.size;
+	}
+	return true;
+}
+
+/* What the shape does not say. */
+static bool is_sound(const struct head *head)
+{
+	double value;
+
+	switch (head->tag) {
+	case TAG_ATOM:
+	case TAG_SMALL_ATOM:
+	case TAG_ATOM_UTF8:
+	case TAG_SMALL_ATOM_UTF8:
+		return is_atom(head->tag, head->body, head->count);
+	case TAG_NEW_FLOAT:
+		return (term_number(head->body, 8) >> 52 & 0x7ff) != 0x7ff;
+	case TAG_FLOAT:
+		return term_text_is_float(head->body, &value);
+	case TAG_BITS:
+		return head->count ? head->body[0] >= 1 && head->body[0] <= 8
+				   : head->body[0] == 0;
+	case TAG_EXPORT:
+		return head->body[head->size - 3] == TAG_SMALL_INTEGER;
+	default:
+		return true;
+	}
+}
+
+bool term_look(const unsigned char *at, const unsigned char *end,
+	       struct head *head)
+{
+	const struct shape *shape;
+	uint64_t left, rest;
+
+	if (at >= end)
+		return false;
+	shape = &shapes[*at];
+	left = (uint64_t)(end - at);
+	if (shape->sort == RECLAIM_TERM_NONE || left < 1u + shape->count)
+		return false;
+	*head = (struct head){
+		.tag = *at,
+		.sort = shape->sort,
+		.count = term_number(at + 1, shape->count),
+		.body = at + 1 + shape->count,
+		.size = 1u + shape->count,
+	};
+	if (head->count < shape->counted ||
+	    !pass_atoms(at, end, shape->atoms, head))
+		return false;
+	left -= head->size;
+	rest = shape->fixed + shape->unit * head->count - shape->counted;
+	if (head->sort == RECLAIM_TERM_LOCAL)
+		rest = left;
+	head->within = shape->within * head->count + shape->more;
+	/* Each of those takes a byte at least. */
+	if (rest > left || head->within > left - rest)
+		return false;
+	head->size += rest;
+	return is_sound(head);
+}
+
+/* ---- one whole term ---- */
+
+const unsigned char *term_end(const unsigned char *at, const unsigned char *end)
+{
+	uint64_t left[RECLAIM_TERM_DEPTH + 1] = {1};
+	unsigned depth = 0;
+	struct head head;
+
+	for (;;) {
+		while (left[depth] == 0)
+			if (depth-- == 0)
+				return at;
+		left[depth]--;
+		if (!term_look(at, end, &head))
+			return NULL;
+		at += head.size;
+		if (head.within == 0)
+			continue;
+		if (depth == RECLAIM_TERM_DEPTH)
+			return NULL;
+		left[++depth] = head.within;
+	}
+}
