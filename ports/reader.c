@@ -56,11 +56,12 @@ int reclaim_reader_init(struct reclaim_reader *reader, const void *data,
 {
 	const unsigned char *at = data;
 
-	*reader = (struct reclaim_reader){.at = at, .end = at + len};
+	*reader = (struct reclaim_reader){.at = at, .end = at};
 	if (len < 2 || at[0] != TERM_VERSION ||
 	    term_end(at + 1, at + len) != at + len)
 		return refuse(reader, EBADMSG);
-	reader->at++;
+	reader->at = at + 1;
+	reader->end = at + len;
 	return 0;
 }
 
@@ -235,6 +236,9 @@ int reclaim_get_atom(struct reclaim_reader *reader,
 
 	if (expect(reader, RECLAIM_TERM_ATOM, &head) < 0)
 		return -1;
+	/* It would pass for another one. */
+	if (memchr(head.body, '\0', head.count))
+		return refuse(reader, EINVAL);
 	copy_atom(&head, text);
 	take(reader, &head);
 	return 0;
@@ -278,6 +282,12 @@ int reclaim_get_bool(struct reclaim_reader *reader, int *value)
 
 /* ---- bytes ---- */
 
+/* How many bits of them are the last byte's, a bitstring says first. */
+static const void *bytes_of(const struct head *head)
+{
+	return head->body + (head->tag == TAG_BITS);
+}
+
 int reclaim_get_binary(struct reclaim_reader *reader, const void **data,
 		       size_t *len)
 {
@@ -285,7 +295,7 @@ int reclaim_get_binary(struct reclaim_reader *reader, const void **data,
 
 	if (expect(reader, RECLAIM_TERM_BINARY, &head) < 0)
 		return -1;
-	*data = head.body;
+	*data = bytes_of(&head);
 	*len = head.count;
 	take(reader, &head);
 	return 0;
@@ -296,17 +306,16 @@ int reclaim_get_bits(struct reclaim_reader *reader, const void **data,
 {
 	struct head head;
 
-	if (look(reader, &head) && head.tag == TAG_BITS) {
-		*data = head.body + 1;
-		*bits = head.count * 8;
-		if (head.count)
-			*bits -= 8u - head.body[0];
-		take(reader, &head);
-		return 0;
-	}
-	if (reclaim_get_binary(reader, data, bits) < 0)
-		return -1;
-	*bits *= 8;
+	if (!look(reader, &head) || (head.sort != RECLAIM_TERM_BINARY &&
+				     head.sort != RECLAIM_TERM_BITS))
+		return refuse(reader, EINVAL);
+	if (head.count > SIZE_MAX / 8)
+		return refuse(reader, ERANGE);
+	*data = bytes_of(&head);
+	*bits = head.count * 8;
+	if (head.sort == RECLAIM_TERM_BITS)
+		*bits -= 8u - head.body[0];
+	take(reader, &head);
 	return 0;
 }
 
@@ -346,10 +355,8 @@ int reclaim_get_list(struct reclaim_reader *reader, uint32_t *length)
 	if (head.tag == TAG_STRING)
 		head.size = (size_t)(head.body - reader->at);
 	take(reader, &head);
-	if (head.tag == TAG_STRING) {
+	if (head.tag == TAG_STRING)
 		reader->string = *length;
-		reader->tail = *length == 0;
-	}
 	return 0;
 }
 
@@ -449,6 +456,33 @@ static int append_binary(struct reclaim_reader *reader, struct flat *flat)
 	return 0;
 }
 
+static int append_list(struct reclaim_reader *reader, struct flat *flat);
+
+static int append_element(struct reclaim_reader *reader, struct flat *flat)
+{
+	switch (reclaim_reader_sort(reader)) {
+	case RECLAIM_TERM_INTEGER:
+		return append_byte(reader, flat);
+	case RECLAIM_TERM_LIST:
+		return append_list(reader, flat);
+	default:
+		return append_binary(reader, flat);
+	}
+}
+
+/* An end, a binary, or a list: it is one list with that. */
+static int append_tail(struct reclaim_reader *reader, struct flat *flat)
+{
+	struct head head;
+
+	if (!look(reader, &head))
+		return refuse(reader, EINVAL);
+	if (head.tag == TAG_NIL)
+		return reclaim_get_end(reader);
+	return head.sort == RECLAIM_TERM_LIST ? append_list(reader, flat)
+					      : append_binary(reader, flat);
+}
+
 /* Lists in lists: as deep as the whole was found to be. */
 static int append_list(struct reclaim_reader *reader, struct flat *flat)
 {
@@ -456,21 +490,10 @@ static int append_list(struct reclaim_reader *reader, struct flat *flat)
 
 	if (reclaim_get_list(reader, &left) < 0)
 		return -1;
-	for (; left && !reader->error; left--) {
-		switch (reclaim_reader_sort(reader)) {
-		case RECLAIM_TERM_INTEGER:
-			append_byte(reader, flat);
-			break;
-		case RECLAIM_TERM_LIST:
-			append_list(reader, flat);
-			break;
-		default:
-			append_binary(reader, flat);
-		}
-	}
-	return reclaim_reader_sort(reader) == RECLAIM_TERM_BINARY
-		       ? append_binary(reader, flat)
-		       : reclaim_get_end(reader);
+	while (left--)
+		if (append_element(reader, flat) < 0)
+			return -1;
+	return append_tail(reader, flat);
 }
 
 int reclaim_get_iodata(struct reclaim_reader *reader, void *buf, size_t size,

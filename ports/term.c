@@ -13,10 +13,10 @@
 /*
  * Behind the tag: a count of so many bytes, so many atoms, then `fixed` bytes
  * and `unit` for each that is counted; and then `more` terms, and `within` for
- * each.  `counted` bytes are in the count, and are not to come.
+ * each.
  */
 static const struct shape {
-	uint8_t sort, count, atoms, fixed, unit, more, within, counted;
+	uint8_t sort, count, atoms, fixed, unit, more, within;
 } shapes[256] = {
 	[TAG_SMALL_INTEGER] = {RECLAIM_TERM_INTEGER, .fixed = 1},
 	[TAG_INTEGER] = {RECLAIM_TERM_INTEGER, .fixed = 4},
@@ -47,7 +47,7 @@ static const struct shape {
 	[TAG_NEWER_REFERENCE] = {RECLAIM_TERM_REFERENCE, .count = 2, .atoms = 1,
 				 .fixed = 4, .unit = 4},
 	[TAG_EXPORT] = {RECLAIM_TERM_FUN, .atoms = 2, .fixed = 2},
-	[TAG_NEW_FUN] = {RECLAIM_TERM_FUN, .count = 4, .unit = 1, .counted = 4},
+	[TAG_NEW_FUN] = {RECLAIM_TERM_FUN, .count = 4, .fixed = 25},
 	[TAG_LOCAL] = {RECLAIM_TERM_LOCAL},
 };
 
@@ -106,41 +106,72 @@ static bool is_atom(enum tag tag, const unsigned char *text, size_t len)
 	       characters <= 255;
 }
 
-/* Digits, sign, point, exponent, and NULs up to the end; as "%.20e" has them.
- */
+/* As "%.20e" has them, in any locale, and NULs behind. */
 bool term_text_is_float(const unsigned char text[31], double *value)
 {
-	const char *point = localeconv()->decimal_point;
-	size_t len = strnlen((const char *)text, 31), before;
-	char copy[64], *end;
+	char copy[32] = {0}, *end;
+	locale_t plain;
+	size_t len;
 
-	before = strcspn((const char *)memcpy(copy, text, len), ".");
-	if (len == 0 || before >= len ||
-	    strspn((const char *)text, "+-.0123456789e") < len)
+	memcpy(copy, text, 31);
+	len = strlen(copy);
+	if (len == 0 || strspn(copy, "+-.0123456789e") < len ||
+	    !strchr(copy, '.'))
 		return false;
-	snprintf(copy, sizeof(copy), "%.*s%s%.*s", (int)before,
-		 (const char *)text, point, (int)(len - before - 1),
-		 (const char *)text + before + 1);
-	*value = strtod(copy, &end);
+	/* libc has it already: nothing is allocated. */
+	plain = newlocale(LC_ALL_MASK, "C", NULL);
+	if (!plain)
+		return false;
+	*value = strtod_l(copy, &end, plain);
+	freelocale(plain);
 	return *end == '\0' && isfinite(*value);
 }
 
 /* ---- one head ---- */
 
-/* Atoms come right behind the count: of pids, ports, references, exports. */
+/*
+ * A term of this sort that comes right behind the head and is part of it.
+ * Only such as hold no terms are asked for: whatever else it is, it is not
+ * looked into.
+ */
+static bool pass(const unsigned char *at, const unsigned char *end,
+		 enum reclaim_sort sort, struct head *head)
+{
+	struct head part;
+
+	at += head->size;
+	if (at >= end || shapes[*at].sort != sort || !term_look(at, end, &part))
+		return false;
+	head->size += part.size;
+	return true;
+}
+
 static bool pass_atoms(const unsigned char *at, const unsigned char *end,
 		       unsigned atoms, struct head *head)
 {
-	struct head atom;
-
-	for (at += head->size; atoms; atoms--, at += atom.size) {
-		/* Whatever else it is, it is not looked into. */
-		if (at >= end || shapes[*at].sort != RECLAIM_TERM_ATOM ||
-		    !term_look(at, end, &atom))
+	while (atoms--)
+		if (!pass(at, end, RECLAIM_TERM_ATOM, head))
 			return false;
-		head->size += atom.size;
-	}
 	return true;
+}
+
+/*
+ * Arity (1 byte), uniq (16), index (4) and how many free variables (4) are
+ * passed; module, old index, old uniq and pid belong to the head, the variables
+ * follow.  What is counted is all of these bytes, and those of the count.
+ */
+static bool pass_fun(const unsigned char *at, const unsigned char *end,
+		     struct head *head)
+{
+	if (!pass(at, end, RECLAIM_TERM_ATOM, head) ||
+	    !pass(at, end, RECLAIM_TERM_INTEGER, head) ||
+	    !pass(at, end, RECLAIM_TERM_INTEGER, head) ||
+	    !pass(at, end, RECLAIM_TERM_PID, head) ||
+	    head->count >= (uint64_t)(end - at))
+		return false;
+	head->within = term_number(head->body + 21, 4);
+	head->until = at + 1 + head->count;
+	return head->within <= (uint64_t)(end - at) - head->size;
 }
 
 /* What the shape does not say. */
@@ -161,11 +192,23 @@ static bool is_sound(const struct head *head)
 	case TAG_BITS:
 		return head->count ? head->body[0] >= 1 && head->body[0] <= 8
 				   : head->body[0] == 0;
+	case TAG_NEW_REFERENCE:
+	case TAG_NEWER_REFERENCE:
+		return head->count >= 1 && head->count <= 5;
 	case TAG_EXPORT:
 		return head->body[head->size - 3] == TAG_SMALL_INTEGER;
 	default:
 		return true;
 	}
+}
+
+/* Odd encodings of what has a plainer one. */
+static void settle(struct head *head)
+{
+	if (head->tag == TAG_BITS && (!head->count || head->body[0] == 8))
+		head->sort = RECLAIM_TERM_BINARY;
+	if (head->tag == TAG_STRING && !head->count)
+		head->tag = TAG_NIL;
 }
 
 bool term_look(const unsigned char *at, const unsigned char *end,
@@ -187,11 +230,10 @@ bool term_look(const unsigned char *at, const unsigned char *end,
 		.body = at + 1 + shape->count,
 		.size = 1u + shape->count,
 	};
-	if (head->count < shape->counted ||
-	    !pass_atoms(at, end, shape->atoms, head))
+	if (!pass_atoms(at, end, shape->atoms, head))
 		return false;
 	left -= head->size;
-	rest = shape->fixed + shape->unit * head->count - shape->counted;
+	rest = shape->fixed + shape->unit * head->count;
 	if (head->sort == RECLAIM_TERM_LOCAL)
 		rest = left;
 	head->within = shape->within * head->count + shape->more;
@@ -199,29 +241,51 @@ bool term_look(const unsigned char *at, const unsigned char *end,
 	if (rest > left || head->within > left - rest)
 		return false;
 	head->size += rest;
-	return is_sound(head);
+	if (!is_sound(head))
+		return false;
+	settle(head);
+	return head->tag != TAG_NEW_FUN || pass_fun(at, end, head);
 }
 
 /* ---- one whole term ---- */
 
+/* Terms to come, and where the last of them has to end; NULL: anywhere. */
+struct level {
+	uint64_t left;
+	const unsigned char *until;
+};
+
+static bool is_where(const unsigned char *at, const unsigned char *until)
+{
+	return !until || at == until;
+}
+
+/*
+ * Not a recursive one: how deep it goes is the input's choice.  The emulator's
+ * own has no end but the input's, and so nothing around it.
+ */
 const unsigned char *term_end(const unsigned char *at, const unsigned char *end)
 {
-	uint64_t left[RECLAIM_TERM_DEPTH + 1] = {1};
-	unsigned depth = 0;
+	struct level levels[RECLAIM_TERM_DEPTH + 1], *level = levels;
 	struct head head;
 
+	*level = (struct level){.left = 1};
 	for (;;) {
-		while (left[depth] == 0)
-			if (depth-- == 0)
+		for (; level->left == 0; level--) {
+			if (!is_where(at, level->until))
+				return NULL;
+			if (level == levels)
 				return at;
-		left[depth]--;
-		if (!term_look(at, end, &head))
+		}
+		level->left--;
+		if (!term_look(at, end, &head) ||
+		    (head.sort == RECLAIM_TERM_LOCAL && level > levels))
 			return NULL;
 		at += head.size;
-		if (head.within == 0)
+		if (head.within == 0 && is_where(at, head.until))
 			continue;
-		if (depth == RECLAIM_TERM_DEPTH)
+		if (head.within == 0 || level == levels + RECLAIM_TERM_DEPTH)
 			return NULL;
-		left[++depth] = head.within;
+		*++level = (struct level){head.within, head.until};
 	}
 }

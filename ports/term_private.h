@@ -49,10 +49,11 @@ enum tag {
 struct head {
 	enum tag tag;
 	enum reclaim_sort sort;
-	uint64_t count;		   /* elements, bytes: what the tag counts */
-	const unsigned char *body; /* behind the count */
-	size_t size;		   /* from the tag on */
-	uint64_t within;	   /* terms that follow and belong to it */
+	uint64_t count;		    /* elements, bytes: what the tag counts */
+	const unsigned char *body;  /* behind the count */
+	size_t size;		    /* from the tag on */
+	uint64_t within;	    /* terms that follow and belong to it */
+	const unsigned char *until; /* where they have to end, or NULL */
 };
 
 /* False: an unknown tag, or more than there are bytes. */

@@ -63,7 +63,7 @@ static void put_number(unsigned char *at, uint64_t value, size_t bytes)
 		at[bytes] = (unsigned char)value;
 }
 
-/* A tag and what it counts; `more` terms are still to come. */
+/* A tag and what it counts. */
 static void put_head(struct reclaim_writer *writer, enum tag tag,
 		     uint64_t count, size_t count_bytes)
 {
@@ -87,10 +87,13 @@ static void put_bytes(struct reclaim_writer *writer, const void *data,
 /* One term is there, and `more` belong to it. */
 static int count_term(struct reclaim_writer *writer, uint64_t more)
 {
-	if (!writer->error && !writer->wanted)
-		refuse(writer, EINVAL);
-	writer->wanted += more - 1;
-	return writer->error ? refuse(writer, writer->error) : 0;
+	if (writer->error)
+		return refuse(writer, writer->error);
+	if (!writer->wanted--)
+		return refuse(writer, EINVAL);
+	if (__builtin_add_overflow(writer->wanted, more, &writer->wanted))
+		return refuse(writer, EINVAL);
+	return 0;
 }
 
 void reclaim_writer_init(struct reclaim_writer *writer, void *buf, size_t size)
@@ -148,47 +151,10 @@ int reclaim_put_bool(struct reclaim_writer *writer, int value)
 
 /* ---- numbers ---- */
 
-static int put_small_big(struct reclaim_writer *writer, bool negative,
-			 uint64_t magnitude)
+/* Least significant byte first, without zeros behind. */
+static int put_magnitude(struct reclaim_writer *writer, unsigned char sign,
+			 const unsigned char *bytes, size_t len)
 {
-	unsigned char bytes[8];
-	size_t len;
-
-	for (len = 0; magnitude; magnitude >>= 8)
-		bytes[len++] = (unsigned char)magnitude;
-	return reclaim_put_big(writer, negative, bytes, len);
-}
-
-int reclaim_put_int64(struct reclaim_writer *writer, int64_t value)
-{
-	if (value < INT32_MIN || value > INT32_MAX)
-		return put_small_big(writer, value < 0,
-				     value < 0 ? -(uint64_t)value
-					       : (uint64_t)value);
-	if (value >= 0 && value < 256)
-		put_head(writer, TAG_SMALL_INTEGER, (uint64_t)value, 1);
-	else
-		put_head(writer, TAG_INTEGER, (uint64_t)value, 4);
-	return count_term(writer, 0);
-}
-
-int reclaim_put_uint64(struct reclaim_writer *writer, uint64_t value)
-{
-	return value > INT64_MAX ? put_small_big(writer, false, value)
-				 : reclaim_put_int64(writer, (int64_t)value);
-}
-
-/* Without leading zeros, as the emulator has them. */
-int reclaim_put_big(struct reclaim_writer *writer, int negative,
-		    const void *magnitude, size_t len)
-{
-	const unsigned char *bytes = magnitude;
-	unsigned char sign = negative != 0;
-
-	while (len && bytes[len - 1] == 0)
-		len--;
-	if (len > UINT32_MAX)
-		return refuse(writer, EINVAL);
 	if (len < 256)
 		put_head(writer, TAG_SMALL_BIG, len, 1);
 	else
@@ -196,6 +162,53 @@ int reclaim_put_big(struct reclaim_writer *writer, int negative,
 	put_bytes(writer, &sign, 1);
 	put_bytes(writer, bytes, len);
 	return count_term(writer, 0);
+}
+
+static int put_integer(struct reclaim_writer *writer, bool negative,
+		       uint64_t magnitude)
+{
+	unsigned char bytes[8];
+	size_t len;
+
+	if (magnitude <= (uint64_t)INT32_MAX + negative) {
+		if (magnitude < 256 && (!negative || !magnitude))
+			put_head(writer, TAG_SMALL_INTEGER, magnitude, 1);
+		else
+			put_head(writer, TAG_INTEGER,
+				 negative ? -magnitude : magnitude, 4);
+		return count_term(writer, 0);
+	}
+	for (len = 0; magnitude; magnitude >>= 8)
+		bytes[len++] = (unsigned char)magnitude;
+	return put_magnitude(writer, negative, bytes, len);
+}
+
+int reclaim_put_int64(struct reclaim_writer *writer, int64_t value)
+{
+	return put_integer(writer, value < 0,
+			   value < 0 ? -(uint64_t)value : (uint64_t)value);
+}
+
+int reclaim_put_uint64(struct reclaim_writer *writer, uint64_t value)
+{
+	return put_integer(writer, false, value);
+}
+
+int reclaim_put_big(struct reclaim_writer *writer, int negative,
+		    const void *magnitude, size_t len)
+{
+	const unsigned char *bytes = magnitude;
+	uint64_t small = 0;
+
+	while (len && bytes[len - 1] == 0)
+		len--;
+	if (len > UINT32_MAX)
+		return refuse(writer, EINVAL);
+	if (len > sizeof(small))
+		return put_magnitude(writer, negative != 0, bytes, len);
+	while (len)
+		small = small << 8 | bytes[--len];
+	return put_integer(writer, negative != 0, small);
 }
 
 int reclaim_put_double(struct reclaim_writer *writer, double value)
@@ -292,7 +305,10 @@ int reclaim_put_raw(struct reclaim_writer *writer, const void *data, size_t len)
 {
 	const unsigned char *at = data;
 
-	if (term_end(at, at + len) != at + len)
+	if (len == 0 || term_end(at, at + len) != at + len)
+		return refuse(writer, EINVAL);
+	/* The emulator's own is no part of a term. */
+	if (at[0] == TAG_LOCAL && writer->len != 1)
 		return refuse(writer, EINVAL);
 	put_bytes(writer, data, len);
 	return count_term(writer, 0);

@@ -5,10 +5,11 @@
  * The reader is a cursor over one term as term_to_binary/1 makes it, version
  * byte and all.  Beginning checks the whole of it: every length and tag, the
  * atoms' UTF-8, and how deep it is.  After that each reclaim_get_ takes the
- *next term, depth first, or fails where it is another sort of term; then the
+ * next term, depth first, or fails where it is another sort of term; then the
  * reader stays where it is, and every later call fails, too: a driver reads
  * all that it wants and looks at the last result, or at `error`.  Nothing is
  * copied that can be lent: binaries are in place, as long as the input is.
+ * A reader may be copied, to go back to.
  *
  * The writer fills a buffer, the caller's or one that grows, and counts the
  * terms: what is not one whole term is an error.  Its errors stay as well.
@@ -91,7 +92,7 @@ reclaim_reader_sort(const struct reclaim_reader *reader);
  * Each takes one term.  EINVAL: the next one is of another sort; ERANGE: an
  * integer that does not fit; or the reader's error.
  *
- * atom       as UTF-8, NUL-terminated
+ * atom       as UTF-8, NUL-terminated; EINVAL: it has a NUL in it
  * this_atom  that atom and no other
  * bool       `true` or `false`: 1 or 0
  * double     a float, or an integer
@@ -99,11 +100,14 @@ reclaim_reader_sort(const struct reclaim_reader *reader);
  * bits       the same of any bitstring; of the last byte the highest bits count
  * tuple      its elements follow
  * list       its elements follow, and then what reclaim_get_end takes; of the
- *            empty list, too.  A string is a list of small integers
- * map        so many pairs follow, keys and values in turn
+ *            empty list, too.  Where it is improper, any other term, and where
+ *            it was made in pieces, a list.  A string is a list of integers
+ * map        so many pairs follow, keys and values in turn, equal keys, too
  * big        sign (1: negative) and magnitude, least significant byte first; of
  *            any integer that is encoded so
- * raw        any one term with all in it, for reclaim_put_raw
+ * raw        any one term with all in it, for reclaim_put_raw; where it is in
+ *            the input, but an element of a string is in the reader, until the
+ *            next call
  * end        the end of a list, or of the input
  * skip       any one term
  */
@@ -155,6 +159,7 @@ struct reclaim_writer {
 /*
  * Begin in a buffer, or, where that is NULL, in memory of the current task
  * that grows; reclaim_writer_end gives that back, and so does the task's end.
+ * What a buffer is too short for is counted all the same, as snprintf(3) does.
  */
 RECLAIM_API void reclaim_writer_init(struct reclaim_writer *writer, void *buf,
 				     size_t size);
