@@ -260,6 +260,12 @@ static bool is_where(const unsigned char *at, const unsigned char *until)
 	return !until || at == until;
 }
 
+/* A string is the list that it is read as, and as deep. */
+static bool is_leaf(const struct head *head)
+{
+	return head->within == 0 && head->tag != TAG_STRING;
+}
+
 /*
  * Not a recursive one: how deep it goes is the input's choice.  The emulator's
  * own has no end but the input's, and so nothing around it.
@@ -282,9 +288,9 @@ const unsigned char *term_end(const unsigned char *at, const unsigned char *end)
 		    (head.sort == RECLAIM_TERM_LOCAL && level > levels))
 			return NULL;
 		at += head.size;
-		if (head.within == 0 && is_where(at, head.until))
+		if (is_leaf(&head) && is_where(at, head.until))
 			continue;
-		if (head.within == 0 || level == levels + RECLAIM_TERM_DEPTH)
+		if (is_leaf(&head) || level == levels + RECLAIM_TERM_DEPTH)
 			return NULL;
 		*++level = (struct level){head.within, head.until};
 	}
