@@ -77,8 +77,8 @@ struct input {
 static struct input pool[KEPT];
 static size_t pooled;
 
-static void insert(struct input *input, size_t at, const uint8_t *bytes,
-		   size_t len)
+static void add(struct input *input, size_t at, const uint8_t *bytes,
+		size_t len)
 {
 	if (len > LONGEST - input->len)
 		len = LONGEST - input->len;
@@ -105,7 +105,7 @@ static uint8_t telling(void)
 	return (uint8_t)bytes[below(sizeof(bytes) - 1)];
 }
 
-static void splice(struct input *input, size_t at)
+static void mix(struct input *input, size_t at)
 {
 	const struct input *other = &pool[below(pooled)];
 	uint8_t bytes[LONGEST];
@@ -113,7 +113,7 @@ static void splice(struct input *input, size_t at)
 	size_t len = below(other->len - from + 1);
 
 	memcpy(bytes, other->bytes + from, len);
-	insert(input, at, bytes, len);
+	add(input, at, bytes, len);
 }
 
 static void change(struct input *input)
@@ -122,7 +122,7 @@ static void change(struct input *input)
 	uint8_t byte = telling();
 
 	if (at == input->len || below(6) == 0) {
-		insert(input, at, &byte, 1);
+		add(input, at, &byte, 1);
 		return;
 	}
 	switch (below(6)) {
@@ -139,11 +139,11 @@ static void change(struct input *input)
 		cut(input, at, 1 + below(8));
 		return;
 	case 4:
-		input->bytes[at] = (uint8_t)(input->bytes[at] + 1 -
-					     2 * (int)below(2));
+		input->bytes[at] =
+			(uint8_t)(input->bytes[at] + 1 - 2 * (int)below(2));
 		return;
 	default:
-		splice(input, at);
+		mix(input, at);
 	}
 }
 
@@ -170,12 +170,12 @@ static void try_many(unsigned long count)
 	for (i = 0; i < count; i++) {
 		mine = below(KEPT);
 		input = pool[mine];
-		for (changes = 1 + below(4); changes; changes--)
+		for (changes = 1 + below(3); changes; changes--)
 			change(&input);
 		try(input.bytes, input.len);
 		/* It wanders, beside what it began with. */
 		if (mine >= CORPUS)
-			pool[mine] = below(200) ? input : pool[below(CORPUS)];
+			pool[mine] = below(5) ? input : pool[below(CORPUS)];
 	}
 }
 
@@ -217,7 +217,7 @@ int main(int argc, char **argv)
 		}
 	if (argc > 1)
 		return 0;
-	count = (unsigned long)setting("RECLAIM_FUZZ_INPUTS", 500000);
+	count = (unsigned long)setting("RECLAIM_FUZZ_INPUTS", 1000000);
 	state = setting("RECLAIM_TEST_SEED",
 			(unsigned long long)time(NULL) << 20 |
 				(unsigned long long)getpid());
