@@ -97,15 +97,18 @@ static void step(struct program *program, struct reclaim_writer *writer)
 		return;
 	case 11:
 		if (++program->heads < RECLAIM_TERM_DEPTH / 2)
-			reclaim_put_tuple(writer, (uint32_t)next(program, 1));
+			reclaim_put_tuple(writer,
+					  (uint32_t)next(program, 1) % 40);
 		return;
 	case 12:
 		if (++program->heads < RECLAIM_TERM_DEPTH / 2)
-			reclaim_put_list(writer, (uint32_t)next(program, 1));
+			reclaim_put_list(writer,
+					 (uint32_t)next(program, 1) % 40);
 		return;
 	case 13:
 		if (++program->heads < RECLAIM_TERM_DEPTH / 2)
-			reclaim_put_map(writer, (uint32_t)next(program, 1));
+			reclaim_put_map(writer,
+					(uint32_t)next(program, 1) % 40);
 		return;
 	default:
 		reclaim_put_end(writer);
