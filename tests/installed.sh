@@ -78,7 +78,8 @@ export PKG_CONFIG_SYSROOT_DIR="$scratch/root"
 export PKG_CONFIG_SYSTEM_INCLUDE_PATH=/none PKG_CONFIG_SYSTEM_LIBRARY_PATH=/none
 
 for one in reclaim.h reclaim/task.h reclaim/binary.h reclaim/message.h \
-	reclaim/timer.h reclaim/block.h reclaim/frame.h reclaim/port.h; do
+	reclaim/timer.h reclaim/block.h reclaim/frame.h reclaim/port.h \
+	reclaim/term.h; do
 	check "<$one> alone, in C11" header "$one" "$cc" -std=c11
 	check "<$one> alone, in C++17" header "$one" "$cxx" -x c++ -std=c++17
 done
