@@ -112,8 +112,11 @@ static inline void tools_freed(void *ptr, size_t size)
 
 /* ---- of a block: Valgrind's pools, whose allocations lie in an area ---- */
 
-/* Bytes on either side by which Valgrind knows whose end was overrun. */
-#define POOL_MARGIN 16
+/*
+ * Bytes on either side by which Valgrind knows whose end was overrun.  Between
+ * two allocations are 16 at least, so that none is of either.
+ */
+#define POOL_MARGIN 8
 
 static inline void tools_pool_begin(void *pool, void *area, size_t size)
 {

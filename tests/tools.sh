@@ -184,9 +184,9 @@ else
 	for_block nothing silent
 	for_block overrun "Invalid write of size 1"
 	for_block overrun " 0 bytes after a block of size 96 " allocate_it
-	for_block overread " 8 bytes after a block of size 96 " allocate_it
-	for_block underrun " 15 bytes after a block of size 96 " allocate_before
-	for_block write-kept " 15 bytes after a block of size 96 " allocate_it
+	for_block overread " 7 bytes after a block of size 96 " allocate_it
+	for_block underrun " 1 bytes before a block of size 96 " allocate_it
+	for_block write-kept " 3 bytes after a block of size 96 " allocate_it
 	for_block read-shrunk " 0 bytes after a block of size 88 " allocate_it
 	for_block overrun-grown " 0 bytes after a block of size 106 " allocate_it
 	for_block read-freed "Invalid read of size 1"

@@ -117,7 +117,7 @@ static void overrun(void)
 
 static void overread(void)
 {
-	sink = ptr[size + 8];
+	sink = ptr[size + 7];
 }
 
 static void underrun(void)
@@ -169,7 +169,7 @@ static void read_hole(void)
 static void write_kept(void)
 {
 	need(block_free(block, ptr + 1) == BLOCK_INSIDE, "inside");
-	ptr[size + 15] = 'x';
+	ptr[size + 3] = 'x';
 }
 
 static void read_ended(void)
