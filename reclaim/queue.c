@@ -394,7 +394,7 @@ bool queue_fetch(struct queue *queue)
 		older = message->next;
 		message->next = newer;
 		message->prev = older;
-		message->number = queue->fetches << 32 | (UINT32_MAX - n);
+		message->number = queue->fetches;
 		newer = message;
 		message = older;
 	}

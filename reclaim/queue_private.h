@@ -42,7 +42,7 @@ struct timer;
 struct message {
 	struct message *next; /* pushed: the older; received: the newer */
 	struct message *prev;
-	uint64_t number; /* once fetched: higher than any older one's */
+	uint64_t number; /* of the fetch that it came with */
 	reclaim_tid from;
 	uint64_t ref;
 	int type, status;
@@ -137,10 +137,10 @@ static inline struct message *queue_current(struct queue *queue)
 void queue_remove(struct queue *queue, struct message *message);
 void queue_take(struct queue *queue, struct message *message);
 
-/* Higher than any message's that was fetched. */
+/* The number of those that come next. */
 static inline uint64_t queue_mark(const struct queue *queue)
 {
-	return (queue->fetches + 1) << 32;
+	return queue->fetches + 1;
 }
 
 /* Let go of the latest received. */

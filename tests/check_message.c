@@ -923,6 +923,23 @@ START_TEST(a_mark_outlives_what_is_around_it)
 }
 END_TEST
 
+/* A queue serves one task after the other, and never counts anew. */
+START_TEST(a_mark_is_good_however_much_was_received)
+{
+	uint64_t mark;
+
+	send_numbers(self, 1, 1);
+	queue_find(self)->fetches = UINT32_MAX - 1;
+	mark = reclaim_msgq_mark();
+	ck_assert_uint_ne(mark, 0);
+	send_numbers(self, 2, 2);
+	ck_assert_uint_eq(reclaim_msgq_len(), 2);
+	ck_works(reclaim_msgq_restore(mark));
+	ck_assert_int_eq(current(), 2);
+	ck_assert_uint_ne(reclaim_msgq_mark(), 0);
+}
+END_TEST
+
 /* ---- limits ---- */
 
 START_TEST(a_queue_is_full_at_its_limit)
@@ -1799,6 +1816,7 @@ static void fill_walking(Suite *suite)
 	tcase_add_test(tcase, a_reply_to_come_is_the_first_looked_at);
 	tcase_add_test(tcase, any_number_of_marks);
 	tcase_add_test(tcase, a_mark_outlives_what_is_around_it);
+	tcase_add_test(tcase, a_mark_is_good_however_much_was_received);
 }
 
 static void fill_limits(Suite *suite)
