@@ -18,7 +18,7 @@
 #include "reclaim/task_private.h"
 
 struct timer {
-	struct slot slot; /* the reference, but for its highest bit */
+	struct slot slot; /* the reference, but for one bit */
 	uint64_t deadline;
 	uint32_t at;		    /* where in the heap */
 	struct timer *next, **back; /* of those for the same queue */
@@ -30,8 +30,11 @@ struct timer {
 static struct lock timers = LOCK_INIT; /* always taken for real */
 static struct slots slots = {.table.item = sizeof(struct timer)};
 
-/* A monitor's reference is not a timer's. */
-#define REFERENCE ((uint64_t)1 << 63)
+/*
+ * A monitor's reference is not a timer's.  In the half of the index, which is far
+ * lower: that of the generation has every value in time, and 0 is none.
+ */
+#define REFERENCE ((uint64_t)1 << 31)
 
 /* ---- a heap of all, the next on top ---- */
 
