@@ -74,6 +74,7 @@ struct queue {
 
 	_Alignas(64) sem_t arrived;
 	_Atomic bool sleeps; /* who receives waits for it */
+	struct queue *outer; /* where its claimer looks besides, or NULL */
 
 	/* Of the timers, under their lock: those for this task. */
 	struct timer *timers;

@@ -31,8 +31,8 @@ static struct lock timers = LOCK_INIT; /* always taken for real */
 static struct slots slots = {.table.item = sizeof(struct timer)};
 
 /*
- * A monitor's reference is not a timer's.  In the half of the index, which is far
- * lower: that of the generation has every value in time, and 0 is none.
+ * A monitor's reference is not a timer's.  In the half of the index, which is
+ * far lower: that of the generation has every value in time, and 0 is none.
  */
 #define REFERENCE ((uint64_t)1 << 31)
 

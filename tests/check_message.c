@@ -1456,6 +1456,81 @@ START_TEST(who_exits_in_a_match_receives_no_longer)
 }
 END_TEST
 
+static void run_now(void (*action)(void *))
+{
+	reclaim_token token;
+
+	must(reclaim_defer(action, NULL, &token) == 0);
+	must(reclaim_undefer(token, 1) == 0);
+}
+
+static int end_after_an_exit(int argc, char **argv, char **envp)
+{
+	(void)argc, (void)argv, (void)envp;
+	must(send_number(reclaim_self(), 1) == 0);
+	run_now(exit_in_action);
+	must(received(0) == 1);
+	pthread_exit(NULL);
+}
+
+/* What the end of a thread calls is not what was there in the action. */
+START_TEST(a_thread_may_end_after_an_action_exited_in_a_match)
+{
+	int status = -1;
+
+	ck_works(reclaim_wait(reclaim_spawn(NULL, end_after_an_exit, NULL),
+			      &status, -1));
+	ck_assert_int_eq(status, 0);
+}
+END_TEST
+
+static void exit_at_once(void *arg)
+{
+	(void)arg;
+	reclaim_exit(0);
+}
+
+static int run_what_exits(const struct reclaim_msg *of, void *arg)
+{
+	(void)of;
+	(void)arg;
+	run_now(exit_at_once);
+	expect_busy();
+	return 1;
+}
+
+START_TEST(a_match_goes_on_after_an_action_that_exits)
+{
+	send_numbers(self, 1, 1);
+	ck_assert_int_eq(reclaim_receive_match(run_what_exits, NULL, &msg, -1),
+			 1);
+	expect_numbers(1, 0);
+}
+END_TEST
+
+static int exit_elsewhere(const struct reclaim_msg *of, void *arg)
+{
+	(void)of;
+	(void)arg;
+	work_for(farewell_to);
+	reclaim_exit(0);
+}
+
+static void exit_from_elsewhere(void *arg)
+{
+	reclaim_receive_match(exit_elsewhere, arg, &msg, -1);
+}
+
+START_TEST(who_exits_from_another_task_receives_no_longer)
+{
+	farewell_to = task_called("elsewhere");
+	send_numbers(self, 1, 1);
+	run_now(exit_from_elsewhere);
+	expect_numbers(1, 1);
+	end_task(farewell_to);
+}
+END_TEST
+
 static void *send_and_end(void *number)
 {
 	char big[2000] = "";
@@ -1610,6 +1685,32 @@ static void in_child(void (*act)(void))
 	}
 	expect_child_of(pid);
 }
+
+static void receive_and_end(void *arg)
+{
+	(void)arg;
+	_exit(reclaim_receive(&msg, 0) == 1 ? 0 : 3);
+}
+
+static int exit_the_process(const struct reclaim_msg *of, void *arg)
+{
+	(void)of;
+	(void)arg;
+	exit(4);
+}
+
+static void exit_as_it_matches(void)
+{
+	must(reclaim_defer(receive_and_end, NULL, NULL) == 0);
+	send_numbers(self, 1, 1);
+	reclaim_receive_match(exit_the_process, NULL, &msg, -1);
+}
+
+START_TEST(a_process_may_exit_in_a_match)
+{
+	in_child(exit_as_it_matches);
+}
+END_TEST
 
 static void receive_four(void)
 {
@@ -1854,6 +1955,10 @@ static void fill_ends(Suite *suite)
 	tcase_add_test(tcase, deferred_actions_send_and_receive);
 	tcase_add_loop_test(tcase, who_exits_in_a_match_receives_no_longer, 0,
 			    2);
+	tcase_add_test(tcase,
+		       a_thread_may_end_after_an_action_exited_in_a_match);
+	tcase_add_test(tcase, a_match_goes_on_after_an_action_that_exits);
+	tcase_add_test(tcase, who_exits_from_another_task_receives_no_longer);
 	tcase_add_test(tcase, what_a_thread_sent_outlives_it);
 
 	tcase = message_case(suite, "threads");
@@ -1867,6 +1972,7 @@ static void fill_ends(Suite *suite)
 	tcase_add_test(tcase, a_child_has_not_the_thread_that_received);
 	tcase_add_test(tcase, what_the_root_has_not_received_goes_at_the_exit);
 	tcase_add_test(tcase, a_match_may_fork);
+	tcase_add_test(tcase, a_process_may_exit_in_a_match);
 }
 
 static void fill(Suite *suite)
