@@ -719,7 +719,6 @@ void task_forked(void)
 		}
 		memory_forked(&task->memory);
 		ledger_forked(task);
-		if (task->queue)
-			queue_forked(task->queue, self);
+		queue_forked(slot_id(&task->slot), self);
 	}
 }

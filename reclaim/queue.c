@@ -598,7 +598,10 @@ static void renew_fd(struct queue *queue)
 	close(fd);
 }
 
-/* Those that other threads were about to push, or had taken, do not count. */
+/*
+ * Those that other threads were about to push, had taken, or were freeing as
+ * the task ends, do not count.
+ */
 static void count_anew(struct queue *queue)
 {
 	const struct message *pushed = message_at(top_of(queue->head));
@@ -617,14 +620,18 @@ static void forget_list(struct queue *queue)
 	queue_unclaim(queue);
 }
 
-void queue_forked(struct queue *queue, const struct thread *self)
+void queue_forked(reclaim_tid tid, const struct thread *self)
 {
-	struct thread *claimed = queue->claimed;
+	struct queue *queue = at(tid);
+	struct thread *claimed;
 
+	if (!queue)
+		return;
 	sem_init(&queue->arrived, 0, 0);
 	queue->sleeps = false;
 	if (queue->fd >= 0)
 		renew_fd(queue);
+	claimed = queue->claimed;
 	if (claimed && claimed != self)
 		forget_list(queue);
 	count_anew(queue);

@@ -158,8 +158,8 @@ int queue_await(struct queue *queue, const struct timespec *deadline);
 
 int queue_fd(struct queue *queue);
 
-/* In a forked child, whose only thread is `self`. */
-void queue_forked(struct queue *queue, const struct thread *self);
+/* In a forked child, whose only thread is `self`: of a task, open or not. */
+void queue_forked(reclaim_tid tid, const struct thread *self);
 
 /* ---- messages ---- */
 

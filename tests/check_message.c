@@ -24,6 +24,7 @@
 
 #include "reclaim/message.h"
 #include "reclaim/queue_private.h"
+#include "reclaim/task_private.h"
 #include "reclaim/timer.h"
 
 #define KIB ((size_t)1 << 10)
@@ -1801,6 +1802,39 @@ START_TEST(a_child_has_not_the_thread_that_received)
 END_TEST
 
 /* Valgrind would call it lost: so much for a queue that nobody has read. */
+static reclaim_tid ending;
+
+static void use_its_slot(void)
+{
+	reclaim_tid next;
+
+	must(reclaim_end(ending, 0) == 0);
+	next = bounded(2);
+	must((uint32_t)next == (uint32_t)ending);
+	send_numbers(next, 1, 2);
+	must(send_number(next, 3) == -1 && errno == EAGAIN);
+	must(reclaim_end(next, 0) == 0);
+}
+
+/* As where another thread frees at the moment what it has not received. */
+START_TEST(a_child_does_not_count_what_another_thread_was_freeing)
+{
+	struct queue *queue;
+
+	ending = bounded(2);
+	queue = queue_of(ending);
+	lock_take(&tables);
+	task_find(ending)->queue = NULL;
+	task_find(ending)->silent = true;
+	ck_assert_ptr_null(queue_close(queue));
+	lock_drop(&tables);
+	atomic_fetch_add(&queue->sent, 2);
+	in_child(use_its_slot);
+	queue_count_removed(queue, 2);
+	end_task(ending);
+}
+END_TEST
+
 static void leave_some_to_the_root(void)
 {
 	struct reclaim_task_info info;
@@ -1971,6 +2005,8 @@ static void fill_ends(Suite *suite)
 	tcase_add_test(tcase, a_child_has_a_descriptor_of_its_own);
 	tcase_add_test(tcase, a_child_has_not_the_thread_that_received);
 	tcase_add_test(tcase, what_the_root_has_not_received_goes_at_the_exit);
+	tcase_add_test(tcase,
+		       a_child_does_not_count_what_another_thread_was_freeing);
 	tcase_add_test(tcase, a_match_may_fork);
 	tcase_add_test(tcase, a_process_may_exit_in_a_match);
 }
