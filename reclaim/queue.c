@@ -334,7 +334,8 @@ void queue_wake_locked(struct queue *queue, reclaim_tid tid)
 void queue_wake(struct queue *queue, reclaim_tid tid)
 {
 	wake_sleeper(queue);
-	if (atomic_load_explicit(&queue->fd, memory_order_relaxed) < 0)
+	/* Whoever makes one looks at the head after that: one sees the other. */
+	if (atomic_load(&queue->fd) < 0)
 		return;
 	lock_take(&tables);
 	queue_wake_locked(queue, tid);
