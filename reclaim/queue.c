@@ -334,7 +334,8 @@ void queue_wake_locked(struct queue *queue, reclaim_tid tid)
 void queue_wake(struct queue *queue, reclaim_tid tid)
 {
 	wake_sleeper(queue);
-	/* Whoever makes one looks at the head after that: one sees the other. */
+	/* Whoever makes one looks at the head after that: one sees the other.
+	 */
 	if (atomic_load(&queue->fd) < 0)
 		return;
 	lock_take(&tables);
@@ -588,15 +589,21 @@ int queue_fd(struct queue *queue)
 
 /* ---- fork ---- */
 
-/* The parent's is the same description: the child gets its own behind it. */
+/*
+ * The parent's is the same description: the child gets its own behind it.
+ * Where there are no more, its number is the one to be had.
+ */
 static void renew_fd(struct queue *queue)
 {
-	int fd = eventfd(queue->told ? 1 : 0, EFD_CLOEXEC | EFD_NONBLOCK);
+	int wanted = queue->fd, fd;
 
-	if (fd < 0)
-		return;
-	dup3(fd, queue->fd, O_CLOEXEC);
-	close(fd);
+	close(wanted);
+	fd = queue->fd = eventfd(queue->told, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (fd >= 0 && fd != wanted) {
+		queue->fd = dup3(fd, wanted, O_CLOEXEC);
+		close(fd);
+	}
+	queue->told = queue->told && queue->fd >= 0;
 }
 
 /*

@@ -1771,6 +1771,32 @@ START_TEST(a_child_has_a_descriptor_of_its_own)
 }
 END_TEST
 
+static void receive_it(void)
+{
+	must(readable(fd_before));
+	must(received(0) == 1 && received(0) == NOTHING);
+	must(!readable(fd_before));
+}
+
+/* With each number below the limit in use; but for its own, if it is given. */
+START_TEST(a_child_has_one_where_there_are_no_more)
+{
+	struct rlimit limit, full;
+
+	fd_before = reclaim_msgq_fd();
+	send_numbers(self, 1, 1);
+	ck_works(getrlimit(RLIMIT_NOFILE, &limit));
+	full = limit;
+	full.rlim_cur = (rlim_t)dup(fd_before);
+	ck_works(close((int)full.rlim_cur));
+	ck_works(setrlimit(RLIMIT_NOFILE, &full));
+	in_child(receive_it);
+	ck_works(setrlimit(RLIMIT_NOFILE, &limit));
+	ck_assert(readable(fd_before));
+	expect_numbers(1, 1);
+}
+END_TEST
+
 static void send_up_to_the_limit(void)
 {
 	send_numbers(self, 1, 3);
@@ -2003,6 +2029,7 @@ static void fill_ends(Suite *suite)
 	tcase = message_case(suite, "fork");
 	tcase_add_test(tcase, a_child_has_the_messages_that_were_there);
 	tcase_add_test(tcase, a_child_has_a_descriptor_of_its_own);
+	tcase_add_test(tcase, a_child_has_one_where_there_are_no_more);
 	tcase_add_test(tcase, a_child_has_not_the_thread_that_received);
 	tcase_add_test(tcase, what_the_root_has_not_received_goes_at_the_exit);
 	tcase_add_test(tcase,
