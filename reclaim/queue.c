@@ -303,7 +303,7 @@ enum pushed queue_push(struct queue *queue, reclaim_tid tid,
 	return top_of(head) == AWAITED ? PUSHED_WAKE : PUSHED;
 }
 
-static void wake_sleeper(struct queue *queue)
+void queue_interrupt(struct queue *queue)
 {
 	if (atomic_exchange(&queue->sleeps, false))
 		sem_post(&queue->arrived);
@@ -326,14 +326,14 @@ static void tell_fd(struct queue *queue)
 
 void queue_wake_locked(struct queue *queue, reclaim_tid tid)
 {
-	wake_sleeper(queue);
+	queue_interrupt(queue);
 	if (atomic_load_explicit(&queue->owner, memory_order_relaxed) == tid)
 		tell_fd(queue);
 }
 
 void queue_wake(struct queue *queue, reclaim_tid tid)
 {
-	wake_sleeper(queue);
+	queue_interrupt(queue);
 	/* Whoever makes one looks at the head after that: one sees the other.
 	 */
 	if (atomic_load(&queue->fd) < 0)
@@ -341,11 +341,6 @@ void queue_wake(struct queue *queue, reclaim_tid tid)
 	lock_take(&tables);
 	queue_wake_locked(queue, tid);
 	lock_drop(&tables);
-}
-
-void queue_interrupt(struct queue *queue)
-{
-	wake_sleeper(queue);
 }
 
 /* ---- receiving ---- */

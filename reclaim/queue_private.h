@@ -110,7 +110,7 @@ void queue_wake(struct queue *queue, reclaim_tid tid);
 /* How many are waiting; any thread. */
 uint32_t queue_count(const struct queue *queue);
 
-/* Have a thread that waits look at its task, with `tables` locked. */
+/* Have the thread that waits, if one does, look again. */
 void queue_interrupt(struct queue *queue);
 
 /* ---- receiving ---- */
