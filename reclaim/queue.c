@@ -334,8 +334,7 @@ void queue_wake_locked(struct queue *queue, reclaim_tid tid)
 void queue_wake(struct queue *queue, reclaim_tid tid)
 {
 	queue_interrupt(queue);
-	/* Whoever makes one looks at the head after that: one sees the other.
-	 */
+	/* Who makes one looks at the head after that: one sees the other. */
 	if (atomic_load(&queue->fd) < 0)
 		return;
 	lock_take(&tables);
