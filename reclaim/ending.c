@@ -12,8 +12,8 @@
 
 #include "reclaim/bonds_private.h"
 #include "reclaim/mail_private.h"
+#include "reclaim/message_private.h"
 #include "reclaim/name_private.h"
-#include "reclaim/queue_private.h"
 #include "reclaim/report_private.h"
 #include "reclaim/thread_private.h"
 #include "reclaim/timer_private.h"
@@ -669,6 +669,7 @@ static void take_over(struct thread *self)
 	self->floor.task = self->works_for = task_root;
 	thread_seat(self);
 	self->action = NULL;
+	message_abandon();
 }
 
 /* Where a thread of the process's own receives still, it is left as it is. */
@@ -718,7 +719,6 @@ void task_forked(void)
 		}
 		memory_forked(&task->memory);
 		ledger_forked(task);
-		if (task->queue)
-			queue_forked(task->queue, self);
+		queue_forked(slot_id(&task->slot), self);
 	}
 }

@@ -229,26 +229,47 @@ int ledger_move(struct entry *entry, struct task *to)
 
 /* ---- releasing ---- */
 
+/* Where a thread was before an action. */
+struct outside {
+	jmp_buf *action;
+	struct queue *looks_in;
+};
+
+static void come_back(void *arg)
+{
+	const struct outside *outside = arg;
+	struct thread *self = thread_self();
+
+	self->looks_in = outside->looks_in;
+	if (self->action) /* else it forked, and exit() is the child's */
+		self->action = outside->action;
+}
+
 void ledger_run(const struct entry *held)
 {
 	struct thread *self = thread_self();
-	jmp_buf here, *outer = self->action;
+	struct outside outside = {self->action, self->looks_in};
 	unsigned depth = self->depth;
+	jmp_buf here;
 
 	if (held->kind->fork & KIND_BUILTIN && !is_action(held)) {
 		((const struct kind *)held->kind)->release(held);
 		return;
 	}
-	/* The program's own code may call exit(): that ends it, no more. */
+	/*
+	 * The program's own code may call exit(): that ends it, no more.  The
+	 * cleanup handlers that it is in are forgotten with this one.
+	 */
 	self->action = &here;
+	self->looks_in = NULL;
+	pthread_cleanup_push(come_back, &outside);
 	if (_setjmp(here) == 0) {
 		if (is_action(held))
 			held->u.action(held->id);
 		else
 			held->kind->release(held->id);
 	}
-	if (self->action) /* else it forked, and exit() is the child's */
-		self->action = outer;
+	pthread_cleanup_pop(1);
 	thread_leave_to(depth);
 }
 

@@ -125,10 +125,25 @@ static void start_over(struct queue *queue)
 	queue->current = queue->first;
 }
 
+/* A match function may run what looks in another task's queue. */
+static void begin_looking(struct queue *queue)
+{
+	struct thread *self = thread_self();
+
+	queue->outer = self->looks_in;
+	self->looks_in = queue;
+}
+
+static void looked(struct queue *queue)
+{
+	thread_self()->looks_in = queue->outer;
+}
+
 static void stopped_receiving(void *arg)
 {
 	struct queue *queue = arg;
 
+	looked(queue);
 	atomic_store(&queue->sleeps, false);
 	start_over(queue);
 	queue_unclaim(queue);
@@ -171,9 +186,11 @@ static int find_wanted(struct queue *queue, const struct wanted *wanted,
 {
 	int error;
 
+	begin_looking(queue);
 	pthread_cleanup_push(stopped_receiving, queue);
 	error = look_or_await(queue, wanted, timeout_ms, found);
 	pthread_cleanup_pop(0);
+	looked(queue);
 	return error;
 }
 
@@ -248,10 +265,10 @@ void message_yield(void)
 
 void message_abandon(void)
 {
-	struct queue *queue = mine();
+	const struct thread *self = thread_self();
 
-	if (queue && atomic_load(&queue->claimed) == thread_self())
-		stopped_receiving(queue);
+	while (self->looks_in)
+		stopped_receiving(self->looks_in);
 }
 
 void *reclaim_msg_keep(struct reclaim_msg *msg)

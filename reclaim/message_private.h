@@ -16,7 +16,7 @@ struct message *message_of(int type, const void *data, size_t len);
 bool message_has(const struct reclaim_bin *bin);
 void message_yield(void);
 
-/* The calling thread leaves a match function for good, if it is in one. */
+/* The calling thread leaves for good what match functions it is in. */
 void message_abandon(void);
 
 /* Drop what has come to the current task of this type and reference: whether

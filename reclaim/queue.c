@@ -303,7 +303,7 @@ enum pushed queue_push(struct queue *queue, reclaim_tid tid,
 	return top_of(head) == AWAITED ? PUSHED_WAKE : PUSHED;
 }
 
-static void wake_sleeper(struct queue *queue)
+void queue_interrupt(struct queue *queue)
 {
 	if (atomic_exchange(&queue->sleeps, false))
 		sem_post(&queue->arrived);
@@ -326,24 +326,20 @@ static void tell_fd(struct queue *queue)
 
 void queue_wake_locked(struct queue *queue, reclaim_tid tid)
 {
-	wake_sleeper(queue);
+	queue_interrupt(queue);
 	if (atomic_load_explicit(&queue->owner, memory_order_relaxed) == tid)
 		tell_fd(queue);
 }
 
 void queue_wake(struct queue *queue, reclaim_tid tid)
 {
-	wake_sleeper(queue);
-	if (atomic_load_explicit(&queue->fd, memory_order_relaxed) < 0)
+	queue_interrupt(queue);
+	/* Who makes one looks at the head after that: one sees the other. */
+	if (atomic_load(&queue->fd) < 0)
 		return;
 	lock_take(&tables);
 	queue_wake_locked(queue, tid);
 	lock_drop(&tables);
-}
-
-void queue_interrupt(struct queue *queue)
-{
-	wake_sleeper(queue);
 }
 
 /* ---- receiving ---- */
@@ -394,7 +390,7 @@ bool queue_fetch(struct queue *queue)
 		older = message->next;
 		message->next = newer;
 		message->prev = older;
-		message->number = queue->fetches << 32 | (UINT32_MAX - n);
+		message->number = queue->fetches;
 		newer = message;
 		message = older;
 	}
@@ -587,18 +583,27 @@ int queue_fd(struct queue *queue)
 
 /* ---- fork ---- */
 
-/* The parent's is the same description: the child gets its own behind it. */
+/*
+ * The parent's is the same description: the child gets its own behind it.
+ * Where there are no more, its number is the one to be had.
+ */
 static void renew_fd(struct queue *queue)
 {
-	int fd = eventfd(queue->told ? 1 : 0, EFD_CLOEXEC | EFD_NONBLOCK);
+	int wanted = queue->fd, fd;
 
-	if (fd < 0)
-		return;
-	dup3(fd, queue->fd, O_CLOEXEC);
-	close(fd);
+	close(wanted);
+	fd = queue->fd = eventfd(queue->told, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (fd >= 0 && fd != wanted) {
+		queue->fd = dup3(fd, wanted, O_CLOEXEC);
+		close(fd);
+	}
+	queue->told = queue->told && queue->fd >= 0;
 }
 
-/* Those that other threads were about to push, or had taken, do not count. */
+/*
+ * Those that other threads were about to push, had taken, or were freeing as
+ * the task ends, do not count.
+ */
 static void count_anew(struct queue *queue)
 {
 	const struct message *pushed = message_at(top_of(queue->head));
@@ -617,14 +622,18 @@ static void forget_list(struct queue *queue)
 	queue_unclaim(queue);
 }
 
-void queue_forked(struct queue *queue, const struct thread *self)
+void queue_forked(reclaim_tid tid, const struct thread *self)
 {
-	struct thread *claimed = queue->claimed;
+	struct queue *queue = at(tid);
+	struct thread *claimed;
 
+	if (!queue)
+		return;
 	sem_init(&queue->arrived, 0, 0);
 	queue->sleeps = false;
 	if (queue->fd >= 0)
 		renew_fd(queue);
+	claimed = queue->claimed;
 	if (claimed && claimed != self)
 		forget_list(queue);
 	count_anew(queue);

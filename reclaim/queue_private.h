@@ -42,7 +42,7 @@ struct timer;
 struct message {
 	struct message *next; /* pushed: the older; received: the newer */
 	struct message *prev;
-	uint64_t number; /* once fetched: higher than any older one's */
+	uint64_t number; /* of the fetch that it came with */
 	reclaim_tid from;
 	uint64_t ref;
 	int type, status;
@@ -74,6 +74,7 @@ struct queue {
 
 	_Alignas(64) sem_t arrived;
 	_Atomic bool sleeps; /* who receives waits for it */
+	struct queue *outer; /* where its claimer looks besides, or NULL */
 
 	/* Of the timers, under their lock: those for this task. */
 	struct timer *timers;
@@ -109,7 +110,7 @@ void queue_wake(struct queue *queue, reclaim_tid tid);
 /* How many are waiting; any thread. */
 uint32_t queue_count(const struct queue *queue);
 
-/* Have a thread that waits look at its task, with `tables` locked. */
+/* Have the thread that waits, if one does, look again. */
 void queue_interrupt(struct queue *queue);
 
 /* ---- receiving ---- */
@@ -137,10 +138,10 @@ static inline struct message *queue_current(struct queue *queue)
 void queue_remove(struct queue *queue, struct message *message);
 void queue_take(struct queue *queue, struct message *message);
 
-/* Higher than any message's that was fetched. */
+/* The number of those that come next. */
 static inline uint64_t queue_mark(const struct queue *queue)
 {
-	return (queue->fetches + 1) << 32;
+	return queue->fetches + 1;
 }
 
 /* Let go of the latest received. */
@@ -157,8 +158,8 @@ int queue_await(struct queue *queue, const struct timespec *deadline);
 
 int queue_fd(struct queue *queue);
 
-/* In a forked child, whose only thread is `self`. */
-void queue_forked(struct queue *queue, const struct thread *self);
+/* In a forked child, whose only thread is `self`: of a task, open or not. */
+void queue_forked(reclaim_tid tid, const struct thread *self);
 
 /* ---- messages ---- */
 

@@ -21,6 +21,7 @@
 #include "reclaim/rare_private.h"
 
 struct heap;
+struct queue;
 struct task;
 
 /* A task that a thread works for, and the heap that it has there, or NULL. */
@@ -56,6 +57,7 @@ struct thread {
 	reclaim_token handle;	/* its own, in the task that it works for */
 	jmp_buf *start;		/* where exit() in it goes */
 	jmp_buf *action;	/* where exit() in a deferred action goes */
+	struct queue *looks_in; /* for a message; the innermost, or NULL */
 	const struct thread_scope *scope; /* the innermost, or NULL */
 	struct task *awaits; /* now, and without a deadline; or NULL */
 	bool deaf;	     /* meanwhile to being cancelled */

@@ -18,7 +18,7 @@
 #include "reclaim/task_private.h"
 
 struct timer {
-	struct slot slot; /* the reference, but for its highest bit */
+	struct slot slot; /* the reference, but for one bit */
 	uint64_t deadline;
 	uint32_t at;		    /* where in the heap */
 	struct timer *next, **back; /* of those for the same queue */
@@ -30,8 +30,11 @@ struct timer {
 static struct lock timers = LOCK_INIT; /* always taken for real */
 static struct slots slots = {.table.item = sizeof(struct timer)};
 
-/* A monitor's reference is not a timer's. */
-#define REFERENCE ((uint64_t)1 << 63)
+/*
+ * A monitor's reference is not a timer's.  No index comes to this bit; one of
+ * the generation would make a reference 0 in time.
+ */
+#define REFERENCE ((uint64_t)1 << 31)
 
 /* ---- a heap of all, the next on top ---- */
 
@@ -185,7 +188,7 @@ static void link_to(struct timer *timer, struct queue *queue)
 #define AT_ONCE 64
 
 static bool serving;
-static uint64_t sleeps_until;
+static uint64_t sleeps_until; /* 0: it is awake */
 static pthread_cond_t sooner = PTHREAD_COND_INITIALIZER;
 
 static void sleep_until(uint64_t time)
@@ -202,7 +205,7 @@ static void sleep_until(uint64_t time)
 
 /*
  * The message is sent before the lock is dropped: who finds that a timer is
- * gone finds its message.
+ * gone finds its message.  True: it was dropped.
  */
 static bool fire(struct timer *timer)
 {
@@ -391,14 +394,13 @@ uint64_t reclaim_timer_closest(void)
 	return left;
 }
 
-/* Of a queue that is `dst`'s, still. */
-static int cancel_all(struct queue *queue, reclaim_tid dst)
+int timer_end_all(struct queue *queue, reclaim_tid tid)
 {
 	struct message *message;
 	int n = 0;
 
 	lock_take_real(&timers);
-	while (queue->timers && queue->timers->dst == dst) {
+	while (queue->timers && queue->timers->dst == tid) {
 		message = take_out(queue->timers);
 		lock_drop(&timers);
 		message_free(message);
@@ -414,12 +416,7 @@ int reclaim_timer_cancel_by_receiver(reclaim_tid tid)
 {
 	struct queue *queue = queue_of(tid);
 
-	return queue ? cancel_all(queue, tid) : -1;
-}
-
-void timer_end_all(struct queue *queue, reclaim_tid tid)
-{
-	cancel_all(queue, tid);
+	return queue ? timer_end_all(queue, tid) : -1;
 }
 
 /* ---- fork ---- */

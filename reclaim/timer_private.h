@@ -11,8 +11,8 @@
 
 struct queue;
 
-/* Cancel those for a task whose queue was closed.  Unlocked. */
-void timer_end_all(struct queue *queue, reclaim_tid tid);
+/* Cancel those for a task, whose queue this is or was; how many.  Unlocked. */
+int timer_end_all(struct queue *queue, reclaim_tid tid);
 
 /* Around fork; and in the child, which has none. */
 void timers_lock(void);

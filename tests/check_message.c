@@ -24,6 +24,7 @@
 
 #include "reclaim/message.h"
 #include "reclaim/queue_private.h"
+#include "reclaim/task_private.h"
 #include "reclaim/timer.h"
 
 #define KIB ((size_t)1 << 10)
@@ -923,6 +924,23 @@ START_TEST(a_mark_outlives_what_is_around_it)
 }
 END_TEST
 
+/* A queue serves one task after the other, and never counts anew. */
+START_TEST(a_mark_is_good_however_much_was_received)
+{
+	uint64_t mark;
+
+	send_numbers(self, 1, 1);
+	queue_find(self)->fetches = UINT32_MAX - 1;
+	mark = reclaim_msgq_mark();
+	ck_assert_uint_ne(mark, 0);
+	send_numbers(self, 2, 2);
+	ck_assert_uint_eq(reclaim_msgq_len(), 2);
+	ck_works(reclaim_msgq_restore(mark));
+	ck_assert_int_eq(current(), 2);
+	ck_assert_uint_ne(reclaim_msgq_mark(), 0);
+}
+END_TEST
+
 /* ---- limits ---- */
 
 START_TEST(a_queue_is_full_at_its_limit)
@@ -1439,6 +1457,81 @@ START_TEST(who_exits_in_a_match_receives_no_longer)
 }
 END_TEST
 
+static void run_now(void (*action)(void *))
+{
+	reclaim_token token;
+
+	must(reclaim_defer(action, NULL, &token) == 0);
+	must(reclaim_undefer(token, 1) == 0);
+}
+
+static int end_after_an_exit(int argc, char **argv, char **envp)
+{
+	(void)argc, (void)argv, (void)envp;
+	must(send_number(reclaim_self(), 1) == 0);
+	run_now(exit_in_action);
+	must(received(0) == 1);
+	pthread_exit(NULL);
+}
+
+/* What the end of a thread calls is not what was there in the action. */
+START_TEST(a_thread_may_end_after_an_action_exited_in_a_match)
+{
+	int status = -1;
+
+	ck_works(reclaim_wait(reclaim_spawn(NULL, end_after_an_exit, NULL),
+			      &status, -1));
+	ck_assert_int_eq(status, 0);
+}
+END_TEST
+
+static void exit_at_once(void *arg)
+{
+	(void)arg;
+	reclaim_exit(0);
+}
+
+static int run_what_exits(const struct reclaim_msg *of, void *arg)
+{
+	(void)of;
+	(void)arg;
+	run_now(exit_at_once);
+	expect_busy();
+	return 1;
+}
+
+START_TEST(a_match_goes_on_after_an_action_that_exits)
+{
+	send_numbers(self, 1, 1);
+	ck_assert_int_eq(reclaim_receive_match(run_what_exits, NULL, &msg, -1),
+			 1);
+	expect_numbers(1, 0);
+}
+END_TEST
+
+static int exit_elsewhere(const struct reclaim_msg *of, void *arg)
+{
+	(void)of;
+	(void)arg;
+	work_for(farewell_to);
+	reclaim_exit(0);
+}
+
+static void exit_from_elsewhere(void *arg)
+{
+	reclaim_receive_match(exit_elsewhere, arg, &msg, -1);
+}
+
+START_TEST(who_exits_from_another_task_receives_no_longer)
+{
+	farewell_to = task_called("elsewhere");
+	send_numbers(self, 1, 1);
+	run_now(exit_from_elsewhere);
+	expect_numbers(1, 1);
+	end_task(farewell_to);
+}
+END_TEST
+
 static void *send_and_end(void *number)
 {
 	char big[2000] = "";
@@ -1594,6 +1687,32 @@ static void in_child(void (*act)(void))
 	expect_child_of(pid);
 }
 
+static void receive_and_end(void *arg)
+{
+	(void)arg;
+	_exit(reclaim_receive(&msg, 0) == 1 ? 0 : 3);
+}
+
+static int exit_the_process(const struct reclaim_msg *of, void *arg)
+{
+	(void)of;
+	(void)arg;
+	exit(4);
+}
+
+static void exit_as_it_matches(void)
+{
+	must(reclaim_defer(receive_and_end, NULL, NULL) == 0);
+	send_numbers(self, 1, 1);
+	reclaim_receive_match(exit_the_process, NULL, &msg, -1);
+}
+
+START_TEST(a_process_may_exit_in_a_match)
+{
+	in_child(exit_as_it_matches);
+}
+END_TEST
+
 static void receive_four(void)
 {
 	int i;
@@ -1652,6 +1771,32 @@ START_TEST(a_child_has_a_descriptor_of_its_own)
 }
 END_TEST
 
+static void receive_it(void)
+{
+	must(readable(fd_before));
+	must(received(0) == 1 && received(0) == NOTHING);
+	must(!readable(fd_before));
+}
+
+/* With each number below the limit in use; but for its own, if it is given. */
+START_TEST(a_child_has_one_where_there_are_no_more)
+{
+	struct rlimit limit, full;
+
+	fd_before = reclaim_msgq_fd();
+	send_numbers(self, 1, 1);
+	ck_works(getrlimit(RLIMIT_NOFILE, &limit));
+	full = limit;
+	full.rlim_cur = (rlim_t)dup(fd_before);
+	ck_works(close((int)full.rlim_cur));
+	ck_works(setrlimit(RLIMIT_NOFILE, &full));
+	in_child(receive_it);
+	ck_works(setrlimit(RLIMIT_NOFILE, &limit));
+	ck_assert(readable(fd_before));
+	expect_numbers(1, 1);
+}
+END_TEST
+
 static void send_up_to_the_limit(void)
 {
 	send_numbers(self, 1, 3);
@@ -1683,6 +1828,39 @@ START_TEST(a_child_has_not_the_thread_that_received)
 END_TEST
 
 /* Valgrind would call it lost: so much for a queue that nobody has read. */
+static reclaim_tid ending;
+
+static void use_its_slot(void)
+{
+	reclaim_tid next;
+
+	must(reclaim_end(ending, 0) == 0);
+	next = bounded(2);
+	must((uint32_t)next == (uint32_t)ending);
+	send_numbers(next, 1, 2);
+	must(send_number(next, 3) == -1 && errno == EAGAIN);
+	must(reclaim_end(next, 0) == 0);
+}
+
+/* As where another thread frees at the moment what it has not received. */
+START_TEST(a_child_does_not_count_what_another_thread_was_freeing)
+{
+	struct queue *queue;
+
+	ending = bounded(2);
+	queue = queue_of(ending);
+	lock_take(&tables);
+	task_find(ending)->queue = NULL;
+	task_find(ending)->silent = true;
+	ck_assert_ptr_null(queue_close(queue));
+	lock_drop(&tables);
+	atomic_fetch_add(&queue->sent, 2);
+	in_child(use_its_slot);
+	queue_count_removed(queue, 2);
+	end_task(ending);
+}
+END_TEST
+
 static void leave_some_to_the_root(void)
 {
 	struct reclaim_task_info info;
@@ -1799,6 +1977,7 @@ static void fill_walking(Suite *suite)
 	tcase_add_test(tcase, a_reply_to_come_is_the_first_looked_at);
 	tcase_add_test(tcase, any_number_of_marks);
 	tcase_add_test(tcase, a_mark_outlives_what_is_around_it);
+	tcase_add_test(tcase, a_mark_is_good_however_much_was_received);
 }
 
 static void fill_limits(Suite *suite)
@@ -1836,6 +2015,10 @@ static void fill_ends(Suite *suite)
 	tcase_add_test(tcase, deferred_actions_send_and_receive);
 	tcase_add_loop_test(tcase, who_exits_in_a_match_receives_no_longer, 0,
 			    2);
+	tcase_add_test(tcase,
+		       a_thread_may_end_after_an_action_exited_in_a_match);
+	tcase_add_test(tcase, a_match_goes_on_after_an_action_that_exits);
+	tcase_add_test(tcase, who_exits_from_another_task_receives_no_longer);
 	tcase_add_test(tcase, what_a_thread_sent_outlives_it);
 
 	tcase = message_case(suite, "threads");
@@ -1846,9 +2029,13 @@ static void fill_ends(Suite *suite)
 	tcase = message_case(suite, "fork");
 	tcase_add_test(tcase, a_child_has_the_messages_that_were_there);
 	tcase_add_test(tcase, a_child_has_a_descriptor_of_its_own);
+	tcase_add_test(tcase, a_child_has_one_where_there_are_no_more);
 	tcase_add_test(tcase, a_child_has_not_the_thread_that_received);
 	tcase_add_test(tcase, what_the_root_has_not_received_goes_at_the_exit);
+	tcase_add_test(tcase,
+		       a_child_does_not_count_what_another_thread_was_freeing);
 	tcase_add_test(tcase, a_match_may_fork);
+	tcase_add_test(tcase, a_process_may_exit_in_a_match);
 }
 
 static void fill(Suite *suite)

@@ -22,6 +22,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "reclaim/queue_private.h"
+#include "reclaim/slots_private.h"
+
 #define MS   UINT64_C(1000000)
 #define HOUR (3600 * 1000 * MS)
 
@@ -374,6 +377,19 @@ static void *cancel_one(void *arg)
 	must(reclaim_timer_cancel(*(uint64_t *)arg, NULL) == 0);
 	return arg;
 }
+
+/* The slot of the only timer there is begins it, and is the next one's. */
+START_TEST(a_reference_is_one_however_many_there_were)
+{
+	struct slot *slot;
+
+	set_far(root);
+	slot = (struct slot *)queue_find(root)->timers;
+	ck_assert_int_eq(reclaim_timer_cancel_by_receiver(root), 1);
+	slot->id = slot_index(slot) | (uint64_t)INT32_MAX << 32;
+	ck_works(reclaim_timer_cancel(set_far(root), NULL));
+}
+END_TEST
 
 START_TEST(anybody_may_cancel)
 {
@@ -901,6 +917,7 @@ static void fill_cancel(Suite *suite)
 
 	tcase_add_test(tcase, what_is_cancelled_does_not_come);
 	tcase_add_test(tcase, no_reference_is_none);
+	tcase_add_test(tcase, a_reference_is_one_however_many_there_were);
 	tcase_add_test(tcase, anybody_may_cancel);
 	tcase_add_test(tcase, those_for_one_task_are_cancelled);
 	tcase_add_test(tcase, a_task_that_ends_takes_its_timers);

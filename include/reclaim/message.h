@@ -80,7 +80,7 @@ RECLAIM_API int reclaim_receive(struct reclaim_msg *msg, int timeout_ms);
  * Selective receive: the oldest message for which match(msg, arg) is not zero,
  * from the current one on (below), which is the oldest if nothing else was
  * said.  The others stay, in their order, and are not looked at again in the
- * same call.  match must not receive.
+ * same call.  match must not receive, nor leave the task.
  */
 RECLAIM_API int
 reclaim_receive_match(int (*match)(const struct reclaim_msg *msg, void *arg),
