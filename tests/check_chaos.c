@@ -309,7 +309,8 @@ static bool fill_the_tables(void)
 	static bool large;
 	size_t i;
 
-	/* Another table's items may be as large: what is counted is not kept. */
+	/* Another table's items may be as large: what is counted is not kept.
+	 */
 	entries_grown_by = 0;
 	while (!large && !entries_grown_by)
 		ck_works(reclaim_track(&filler, NULL, NULL));
