@@ -179,6 +179,12 @@ static void lay_out(struct block *block, size_t pages)
 	pages_begin(&block->pages, pages, left, pages_at);
 }
 
+bool block_may_have(enum block_policy policy, size_t size)
+{
+	return policy == BLOCK_AOFF ||
+	       size / (REGION * GRANULE) <= BEST_FIT_MOST_REGIONS;
+}
+
 struct block *block_begin(void *area, size_t size, enum block_policy policy,
 			  bool zeroed)
 {
@@ -186,7 +192,8 @@ struct block *block_begin(void *area, size_t size, enum block_policy policy,
 	size_t pages = pages_in(size, policy);
 
 	if ((uintptr_t)area % GRANULE || size < BLOCK_LEAST ||
-	    size > UINTPTR_MAX - (uintptr_t)area) {
+	    size > UINTPTR_MAX - (uintptr_t)area ||
+	    !block_may_have(policy, size)) {
 		errno = EINVAL;
 		return NULL;
 	}
