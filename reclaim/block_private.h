@@ -115,7 +115,7 @@ size_t block_size(const struct block *block, const void *ptr);
 /* Resize one where it is, if that goes. */
 bool block_resize(struct block *block, void *ptr, size_t size);
 
-/* Whatever the block's policy is, where its hole is for so many bytes. */
+/* What there is of it. */
 struct block_figures {
 	size_t total;		/* bytes, what is kept of them included */
 	size_t kept;		/* bytes */
