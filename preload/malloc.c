@@ -63,10 +63,18 @@ static void unlock_in_child(void);
 static void begin(void)
 {
 	size_t size = settings_size();
+	enum block_policy policy;
 	void *area;
 
 	if (!size)
 		return;
+	policy = settings_policy();
+	if (!block_may_have(policy, size)) {
+		say("a block of 16T or more has to be aoff, not %s: the "
+		    "program runs outside of one",
+		    block_policy_name(policy));
+		return;
+	}
 	area = mmap(NULL, size, PROT_READ | PROT_WRITE,
 		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (area == MAP_FAILED) {
@@ -76,7 +84,7 @@ static void begin(void)
 		return;
 	}
 	settings_read();
-	block = block_begin(area, size, settings_policy(), true);
+	block = block_begin(area, size, policy, true);
 	block_front(block, settings.front);
 	where = INSIDE;
 	/* As soon as can be, so that few handlers of others run while the block

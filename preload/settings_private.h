@@ -3,7 +3,7 @@
  * settings - what the environment says of the block (reclaim-run(1))
  *
  * Read once, without memory.  What is not known is told, and the default is
- * meant.
+ * meant; but a size that is none means no block.
  */
 #ifndef SETTINGS_PRIVATE_H
 #define SETTINGS_PRIVATE_H

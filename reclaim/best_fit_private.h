@@ -21,6 +21,9 @@
 #define REGION_PAGES ((size_t)4)
 #define REGION	     (REGION_PAGES * PAGE_GRANULES) /* also the first long */
 
+/* Less than 16 TiB: regions have numbers of 32 bits, from 1. */
+#define BEST_FIT_MOST_REGIONS UINT32_MAX
+
 struct long_hole {
 	uint32_t left, right; /* regions, from 1; 0: none */
 	uint64_t key;	      /* length, and where in its region it begins */

@@ -123,17 +123,22 @@ static void note_asked(const struct block *block, const void *ptr, size_t asked)
 
 /* ---- the block ---- */
 
+/* Those that an index counts: from the one before all that is served on. */
+static size_t pages_counted(size_t pages)
+{
+	return pages + 1;
+}
+
 static size_t index_bytes(size_t pages, enum block_policy policy)
 {
-	if (policy == BLOCK_AOFF)
-		return first_fit_bytes(pages + 1);
-	return best_fit_bytes(pages);
+	return policy == BLOCK_AOFF ? first_fit_bytes(pages_counted(pages))
+				    : best_fit_bytes(pages_counted(pages));
 }
 
 static size_t bytes_kept(size_t pages, enum block_policy policy)
 {
 	return LINE + sizeof(struct block) + pages_bytes(pages) +
-	       index_bytes(pages + 1, policy) + LINE + GRANULE;
+	       index_bytes(pages, policy) + LINE + GRANULE;
 }
 
 #define PAGE_BYTES (PAGE_GRANULES * GRANULE)
@@ -164,11 +169,11 @@ static void lay_out(struct block *block, size_t pages)
 	size_t left;
 
 	if (block->policy == BLOCK_AOFF)
-		first_fit_begin(&block->fit.first, pages + 2, at);
+		first_fit_begin(&block->fit.first, pages_counted(pages), at);
 	else
-		best_fit_begin(&block->fit.best, pages + 1,
+		best_fit_begin(&block->fit.best, pages_counted(pages),
 			       block->policy == BLOCK_BF, at);
-	at += index_bytes(pages + 1, block->policy);
+	at += index_bytes(pages, block->policy);
 	pages_at = at;
 	/* Valgrind closes a granule before the first allocation, too. */
 	at = align_up(at + pages_bytes(pages) + GRANULE);
@@ -179,6 +184,12 @@ static void lay_out(struct block *block, size_t pages)
 	pages_begin(&block->pages, pages, left, pages_at);
 }
 
+bool block_may_have(enum block_policy policy, size_t size)
+{
+	return policy == BLOCK_AOFF ||
+	       size / (REGION * GRANULE) <= BEST_FIT_MOST_REGIONS;
+}
+
 struct block *block_begin(void *area, size_t size, enum block_policy policy,
 			  bool zeroed)
 {
@@ -186,7 +197,8 @@ struct block *block_begin(void *area, size_t size, enum block_policy policy,
 	size_t pages = pages_in(size, policy);
 
 	if ((uintptr_t)area % GRANULE || size < BLOCK_LEAST ||
-	    size > UINTPTR_MAX - (uintptr_t)area) {
+	    size > UINTPTR_MAX - (uintptr_t)area ||
+	    !block_may_have(policy, size)) {
 		errno = EINVAL;
 		return NULL;
 	}
@@ -276,7 +288,7 @@ static void flush(struct block *block, struct front *front, size_t down_to)
 		next = kept->next;
 		at = granule_of(block, kept);
 		if (at - FIRST_GRANULE < granules_in(block) &&
-		    is_start(&block->pages, at) && !is_hole(&block->pages, at))
+		    is_live(&block->pages, at))
 			leave(block, at);
 	}
 }
@@ -490,7 +502,7 @@ static enum block_found find(const struct block *block, const void *ptr)
 
 	if (at - FIRST_GRANULE >= granules_in(block))
 		return BLOCK_ELSEWHERE;
-	if (is_start(&block->pages, at) && !is_hole(&block->pages, at))
+	if (is_live(&block->pages, at))
 		return offset % GRANULE ? BLOCK_INSIDE : BLOCK_ALLOCATED;
 	if (!is_start(&block->pages, at))
 		at = previous_start(&block->pages, at);

@@ -64,9 +64,13 @@ struct block {
 	} fit;
 };
 
+/* Whether a block of this policy may be as large. */
+bool block_may_have(enum block_policy policy, size_t size);
+
 /*
  * Make a block of an area.  zeroed: it is all zero, as the system gave it.
- * NULL with EINVAL: it is less than BLOCK_LEAST, or not aligned to 16 bytes.
+ * NULL with EINVAL: it is less than BLOCK_LEAST, more than its policy may have,
+ * or not aligned to 16 bytes.
  */
 #define BLOCK_LEAST ((size_t)64 << 10)
 struct block *block_begin(void *area, size_t size, enum block_policy policy,
@@ -111,7 +115,7 @@ size_t block_size(const struct block *block, const void *ptr);
 /* Resize one where it is, if that goes. */
 bool block_resize(struct block *block, void *ptr, size_t size);
 
-/* Whatever the block's policy is, where its hole is for so many bytes. */
+/* What there is of it. */
 struct block_figures {
 	size_t total;		/* bytes, what is kept of them included */
 	size_t kept;		/* bytes */

@@ -76,6 +76,8 @@ size_t first_fit_find_long(const struct first_fit *fit, size_t granules)
 	return i;
 }
 
+/* ---- a page ---- */
+
 struct first_found first_among(const struct pages *pages, size_t page,
 			       size_t granules)
 {
@@ -92,6 +94,8 @@ struct first_found first_among(const struct pages *pages, size_t page,
 		.others = others / FOUND_LENGTH,
 	};
 }
+
+/* ---- all of it ---- */
 
 size_t first_fit_longest(const struct first_fit *fit)
 {

@@ -38,20 +38,7 @@ static INLINE void count_left(struct block *block, size_t granules,
 			(joined->behind.length > 0);
 }
 
-/* ---- by address ---- */
-
-static RARE size_t find_long(const struct first_fit *fit, size_t granules,
-			     struct fit_way *way)
-{
-	size_t page = first_fit_find_long(fit, granules);
-	struct fit_way found;
-
-	if (page != SIZE_MAX) {
-		fit_look(fit, page, &found, &node_any);
-		*way = found;
-	}
-	return page;
-}
+/* ---- by any policy ---- */
 
 /*
  * Whoever gets memory writes to its beginning, which is often not in the cache:
@@ -60,6 +47,49 @@ static RARE size_t find_long(const struct first_fit *fit, size_t granules,
 static INLINE void fetch(const void *memory)
 {
 	__builtin_prefetch(memory, 1);
+}
+
+/* The granule that a pointer is to the beginning of, or 0. */
+static INLINE size_t granule_served(const struct block *block, const void *ptr)
+{
+	size_t offset = (size_t)((const char *)ptr - block->base);
+	size_t at = offset / GRANULE;
+	bool in = at - FIRST_GRANULE < block->pages.end - FIRST_GRANULE;
+
+	return __builtin_expect(in && offset % GRANULE == 0, 1) ? at : 0;
+}
+
+/*
+ * What a live allocation is joined with, where that is near; or false.  Of
+ * anything else nothing is said.
+ */
+static INLINE bool meet_live(const struct block *block, const void *ptr,
+			     struct joined *joined, size_t *granules)
+{
+	size_t at = granule_served(block, ptr);
+	const struct pages *pages = &block->pages;
+	struct around around;
+
+	if (__builtin_expect(!at, 0))
+		return false;
+	around = pages_around(pages, at);
+	if (__builtin_expect(!is_live(pages, at) || !is_near(&around), 0))
+		return false;
+	*granules = bits_first(around.ahead) + 1;
+	*joined = pages_meet_near(pages, at, at + *granules, &around);
+	return true;
+}
+
+/* ---- by address ---- */
+
+static RARE size_t find_long(const struct first_fit *fit, size_t granules,
+			     struct fit_way *way)
+{
+	size_t page = first_fit_find_long(fit, granules);
+
+	if (page != SIZE_MAX)
+		fit_look(fit, page, way, &node_any);
+	return page;
 }
 
 static INLINE char *use_first(struct block *block, size_t granules,
@@ -87,46 +117,6 @@ static INLINE char *use_first(struct block *block, size_t granules,
 	first_fit_use(fit, &way, &found, &rest, ways);
 	count_used(block, granules, end, rest.length > 0);
 	return memory;
-}
-
-/* The granule that a pointer is to the beginning of, or 0. */
-static INLINE size_t granule_of(const struct block *block, const void *ptr)
-{
-	size_t offset = (size_t)((const char *)ptr - block->base);
-	size_t at = offset / GRANULE;
-	bool in = at - FIRST_GRANULE < block->pages.end - FIRST_GRANULE;
-
-	return __builtin_expect(in && offset % GRANULE == 0, 1) ? at : 0;
-}
-
-static INLINE bool is_live(const struct pages *pages, size_t at)
-{
-	const struct page *page = page_of(pages, at);
-
-	return (bits_load(&page->starts) & ~bits_load(&page->holes)) >>
-		       at % PAGE_GRANULES &
-	       1;
-}
-
-/*
- * What a live allocation is joined with, where that is near; or false.  Of
- * anything else nothing is said.
- */
-static INLINE bool meet_live(const struct block *block, const void *ptr,
-			     struct joined *joined, size_t *granules)
-{
-	size_t at = granule_of(block, ptr);
-	const struct pages *pages = &block->pages;
-	struct around around;
-
-	if (__builtin_expect(!at, 0))
-		return false;
-	around = pages_around(pages, at);
-	if (__builtin_expect(!is_live(pages, at) || !is_near(&around), 0))
-		return false;
-	*granules = bits_first(around.ahead) + 1;
-	*joined = pages_meet_near(pages, at, at + *granules, &around);
-	return true;
 }
 
 static INLINE bool leave_live_first(struct block *block, const void *ptr,

@@ -41,7 +41,7 @@ struct hole {
 
 /*
  * For so many pages that are served, the last of them perhaps in part; `memory`
- * is zero, at a multiple of 16.
+ * is zero, at a multiple of 8.
  */
 size_t pages_bytes(size_t served);
 void pages_begin(struct pages *pages, size_t served, size_t granules,
@@ -72,6 +72,16 @@ static INLINE bool is_start(const struct pages *pages, size_t at)
 static INLINE bool is_hole(const struct pages *pages, size_t at)
 {
 	return bits_load(&page_of(pages, at)->holes) >> at % PAGE_GRANULES & 1;
+}
+
+/* It is the beginning of an allocation. */
+static INLINE bool is_live(const struct pages *pages, size_t at)
+{
+	const struct page *page = page_of(pages, at);
+
+	return (bits_load(&page->starts) & ~bits_load(&page->holes)) >>
+		       at % PAGE_GRANULES &
+	       1;
 }
 
 /*
@@ -199,8 +209,7 @@ static INLINE bool is_near(const struct around *around)
 	return around->back && around->ahead - (next & around->holes);
 }
 
-/* What begins at `at` and ends at `end` could be a hole with those beside it.
- */
+/* What is from `at` to `end` could be a hole with those beside it. */
 static INLINE struct joined pages_meet_near(const struct pages *pages,
 					    size_t at, size_t end,
 					    const struct around *around)

@@ -53,7 +53,7 @@ void tail_end(const struct pointer *block, void *freed);
 /* All zero where there is none. */
 struct label tail_label(const struct pointer *block);
 
-/* The label of what was freed there last, if that is known, and whose it was */
+/* The label of what was freed there last, if known, and whose it was. */
 bool tail_freed(const char *ptr, struct label *label, reclaim_tid *owner);
 
 #endif

@@ -21,6 +21,7 @@
 #define KIB ((size_t)1 << 10)
 #define MIB ((size_t)1 << 20)
 #define GIB ((size_t)1 << 30)
+#define TIB ((size_t)1 << 40)
 
 static struct area area;
 static struct block *block;
@@ -180,6 +181,62 @@ START_TEST(an_area_beyond_all_addresses_is_refused)
 		ck_fails(block_begin(area.at, size, _i, false), NULL, EINVAL);
 	ck_assert(all_bytes_are(area.at, *area.at, area.size));
 	area_drop(&area);
+}
+END_TEST
+
+START_TEST(more_than_best_fit_can_number_is_refused)
+{
+	area_make(&area, MIB, 0);
+	area_soil(&area);
+	ck_fails(block_begin(area.at, 16 * TIB, _i, false), NULL, EINVAL);
+	ck_fails(block_begin(area.at, 64 * TIB, _i, true), NULL, EINVAL);
+	ck_assert(all_bytes_are(area.at, *area.at, area.size));
+	area_drop(&area);
+}
+END_TEST
+
+/*
+ * Nothing of it is written.  So many addresses are not always to be had, and
+ * the tools would write something for each.
+ */
+static bool begin_huge(size_t size, enum block_policy policy)
+{
+#if defined __SANITIZE_THREAD__ || defined __SANITIZE_ADDRESS__
+	return false;
+#endif
+	if (under_valgrind())
+		return false;
+	area.at = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (area.at == MAP_FAILED)
+		return false;
+	block = block_begin(area.at, size, policy, true);
+	ck_assert_ptr_nonnull(block);
+	return true;
+}
+
+START_TEST(the_largest_is_served_to_its_end)
+{
+	const size_t size = (_i == BLOCK_AOFF ? 17 : 16) * TIB - 4096;
+	char *first, *middle, *last;
+
+	if (!begin_huge(size, _i))
+		return;
+	first = allocate(size / 3);
+	middle = allocate(size / 3);
+	last = allocate(filling(figures().longest));
+	ck_assert_ptr_eq(middle, first + room_for(block, size / 3));
+	ck_assert_ptr_eq(last, middle + room_for(block, size / 3));
+	ck_assert_uint_eq(figures().free, 0);
+	give_back(middle);
+	ck_assert_ptr_eq(allocate(100), middle);
+	give_back(first);
+	give_back(last);
+	ck_assert_uint_eq(figures().holes, 2);
+	ck_assert_ptr_eq(allocate(size / 2), middle + room_for(block, 100));
+	ck_assert_ptr_eq(allocate(size / 4), first);
+	block_end(block);
+	ck_assert_int_eq(munmap(area.at, size), 0);
 }
 END_TEST
 
@@ -956,6 +1013,9 @@ static void fill(Suite *suite)
 	add_for_each(tcase, too_small_an_area_is_refused);
 	add_for_each(tcase, a_misaligned_area_is_refused);
 	add_for_each(tcase, an_area_beyond_all_addresses_is_refused);
+	tcase_add_loop_test(tcase, more_than_best_fit_can_number_is_refused,
+			    BLOCK_AOBF, BLOCK_POLICIES);
+	add_for_each(tcase, the_largest_is_served_to_its_end);
 	add_for_each(tcase, what_is_around_it_stays);
 	add_for_each(tcase, all_of_it_is_served_or_kept);
 	add_for_each(tcase, nothing_is_served_beyond_it);

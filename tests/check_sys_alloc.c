@@ -113,6 +113,15 @@ START_TEST(a_size_has_to_be_given)
 }
 END_TEST
 
+START_TEST(what_its_policy_cannot_have_is_refused)
+{
+	ck_works(reclaim_block_policy("aobf"));
+	expect_refused((size_t)16 << 40, NULL, EINVAL, "16 TiB");
+	ck_works(reclaim_block_policy("bf"));
+	expect_refused((size_t)16 << 40, area, EINVAL, "16 TiB");
+}
+END_TEST
+
 START_TEST(what_is_too_small_or_too_large_is_refused)
 {
 	expect_refused(65535, NULL, EINVAL, "64 KiB");
@@ -955,6 +964,7 @@ static void fill(Suite *suite)
 	tcase_add_test(tcase, a_block_has_the_size_that_was_asked_for);
 	tcase_add_test(tcase, a_size_has_to_be_given);
 	tcase_add_test(tcase, what_is_too_small_or_too_large_is_refused);
+	tcase_add_test(tcase, what_its_policy_cannot_have_is_refused);
 	tcase_add_test(tcase, a_full_block_says_enomem_and_nothing_else);
 
 	tcase = block_case(suite, "ptr");

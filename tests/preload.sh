@@ -309,6 +309,11 @@ for size in 0 10 65535 63K 99999T 99999999999999999999T; do
 	check "--block $size: told once, and outside" \
 		tells_lines 1 0 "$outside" run --block $size env true
 done
+for policy in aobf bf; do
+	check "--block 16T --policy $policy: told once, and outside" \
+		tells_lines 1 0 "$outside" \
+		run --block 16T --policy $policy env true
+done
 for size in 12x 1KB -1 64.5K 0x10000 ''; do
 	check "RECLAIM_BLOCK_SIZE=$size" tells "0" \
 		"${size:+$outside}" \

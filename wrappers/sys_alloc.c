@@ -154,6 +154,10 @@ static const char *set_block(size_t size, void *ptr, enum block_policy by,
 	if (before && !is_empty(before))
 		return "the block that was given before is another, and "
 		       "something is allocated in it";
+	if (!block_may_have(by, size)) {
+		*error = EINVAL;
+		return "with its policy it has to have less than 16 TiB";
+	}
 	if (!ptr && !(area = obtain(size))) {
 		*error = ENOMEM;
 		return "there is not so much memory";

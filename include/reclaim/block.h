@@ -44,8 +44,8 @@ extern "C" {
  *
  * What follows is ignored.  Returns 0, or -1 with errno and a report, and
  * nothing has changed: EBUSY while a block is in use, EINVAL where the size is
- * 0, less than 64 KiB or more than there are addresses behind ptr, or ptr is
- * misaligned; ENOMEM.
+ * 0, less than 64 KiB or more than there are addresses behind ptr, or with
+ * "aobf" or "bf" 16 TiB or more, or ptr is misaligned; ENOMEM.
  */
 RECLAIM_API int erl_set_memory_block(size_t size, void *ptr,
 				     int warn_mixed_malloc,
