@@ -21,21 +21,6 @@
 
 #define MIB ((size_t)1 << 20)
 
-/* As in check_message.c. */
-static pid_t tester;
-
-int __lsan_is_turned_off(void);
-int __lsan_is_turned_off(void)
-{
-	return getpid() != tester;
-}
-
-const char *__tsan_default_options(void);
-const char *__tsan_default_options(void)
-{
-	return "atexit_sleep_ms=0:allocator_may_return_null=1";
-}
-
 static reclaim_tid self;
 static struct reclaim_msg msg;
 
@@ -757,7 +742,6 @@ static void fill_messages(Suite *suite)
 
 static void fill(Suite *suite)
 {
-	tester = getpid();
 	fill_references(suite);
 	fill_messages(suite);
 }

@@ -31,24 +31,6 @@
 #define SHELF	64  /* on their way to another */
 #define SIZE	((size_t)1 << 20)
 
-/*
- * A child has not the stacks of its parent's threads, so that what is known
- * there alone looks lost.  Nor does it wait for races that may come yet.
- */
-static pid_t tester;
-
-int __lsan_is_turned_off(void);
-int __lsan_is_turned_off(void)
-{
-	return getpid() != tester;
-}
-
-const char *__tsan_default_options(void);
-const char *__tsan_default_options(void)
-{
-	return "atexit_sleep_ms=0";
-}
-
 /* ---- who has what ---- */
 
 struct held {
@@ -314,7 +296,6 @@ static void begin(enum block_policy policy)
 	uint64_t state = fixture_seed();
 	size_t i;
 
-	tester = getpid();
 	memset(workers, 0, sizeof(workers));
 	shelf.count = 0;
 	area_make(&area, SIZE, 0);

@@ -21,15 +21,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* In a forked child what only other threads knew looks lost. */
-static pid_t tester;
-
-int __lsan_is_turned_off(void);
-int __lsan_is_turned_off(void)
-{
-	return getpid() != tester;
-}
-
 /* The children may have threads, and end with them. */
 const char *__tsan_default_options(void);
 const char *__tsan_default_options(void)
@@ -220,7 +211,6 @@ static void spawn_deaf(reclaim_tid parent, const char *letter)
 
 static void make_there(void)
 {
-	tester = getpid();
 	sem_init(&there, 0, 0);
 }
 

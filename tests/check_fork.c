@@ -17,25 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/*
- * A child has not the stacks of its parent's threads, so that what is known
- * there alone looks lost.
- */
-static pid_t tester;
-
-int __lsan_is_turned_off(void);
-int __lsan_is_turned_off(void)
-{
-	return getpid() != tester;
-}
-
-/* Nor does it wait at each exit for races that may come yet. */
-const char *__tsan_default_options(void);
-const char *__tsan_default_options(void)
-{
-	return "atexit_sleep_ms=0";
-}
-
 /* ---- letters ---- */
 
 static char letters[256];
@@ -57,7 +38,6 @@ static void later(char letter)
 static void begin(void)
 {
 	snprintf(letters, sizeof(letters), "%s", path_of("letters"));
-	tester = getpid();
 }
 
 static const char *left(void)

@@ -18,14 +18,6 @@
 #include "reclaim/memory_private.h"
 #include "reclaim/tools_private.h"
 
-/* As malloc(3), where more is asked for than there is; stage.c for the other.
- */
-const char *__tsan_default_options(void);
-const char *__tsan_default_options(void)
-{
-	return "allocator_may_return_null=1";
-}
-
 static reclaim_tid task, other;
 
 static struct reclaim_task_info info(reclaim_tid tid)

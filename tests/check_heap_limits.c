@@ -32,25 +32,6 @@
 #define SANITIZED false
 #endif
 
-/*
- * A child has not the stacks of its parent's threads, so that what is known
- * there alone looks lost.
- */
-static pid_t tester;
-
-int __lsan_is_turned_off(void);
-int __lsan_is_turned_off(void)
-{
-	return tester && getpid() != tester;
-}
-
-/* Nor does it wait at each exit for races that may come yet. */
-const char *__tsan_default_options(void);
-const char *__tsan_default_options(void)
-{
-	return "atexit_sleep_ms=0";
-}
-
 /* As must(), and says so: in a child nobody sees where it ended. */
 #define holds(condition)                                                 \
 	do {                                                             \
@@ -131,7 +112,6 @@ static void in_child(pid_t (*fork_by)(void), void (*act)(void))
 {
 	pid_t pid;
 
-	tester = getpid();
 	pid = fork_by();
 	if (pid == 0) {
 		act();

@@ -30,24 +30,6 @@
 #define KIB ((size_t)1 << 10)
 #define MIB ((size_t)1 << 20)
 
-/*
- * A forked child has not the stacks of its parent's threads, so that what is
- * known there alone looks lost; nor does it wait for races that may come yet.
- */
-static pid_t tester;
-
-int __lsan_is_turned_off(void);
-int __lsan_is_turned_off(void)
-{
-	return getpid() != tester;
-}
-
-const char *__tsan_default_options(void);
-const char *__tsan_default_options(void)
-{
-	return "atexit_sleep_ms=0:allocator_may_return_null=1";
-}
-
 /* ---- where a test acts ---- */
 
 static reclaim_tid self;
@@ -2040,7 +2022,6 @@ static void fill_ends(Suite *suite)
 
 static void fill(Suite *suite)
 {
-	tester = getpid();
 	fill_sending(suite);
 	fill_receiving(suite);
 	fill_walking(suite);

@@ -113,15 +113,6 @@ START_TEST(a_size_has_to_be_given)
 }
 END_TEST
 
-START_TEST(what_its_policy_cannot_have_is_refused)
-{
-	ck_works(reclaim_block_policy("aobf"));
-	expect_refused((size_t)16 << 40, NULL, EINVAL, "16 TiB");
-	ck_works(reclaim_block_policy("bf"));
-	expect_refused((size_t)16 << 40, area, EINVAL, "16 TiB");
-}
-END_TEST
-
 START_TEST(what_is_too_small_or_too_large_is_refused)
 {
 	expect_refused(65535, NULL, EINVAL, "64 KiB");
@@ -584,6 +575,16 @@ START_TEST(there_is_no_other_policy)
 }
 END_TEST
 
+START_TEST(what_its_policy_cannot_have_is_refused)
+{
+	ck_works(reclaim_block_policy("aobf"));
+	expect_refused((size_t)16 << 40, NULL, EINVAL, "16 TiB");
+	ck_works(reclaim_block_policy("bf"));
+	expect_refused((size_t)16 << 40, area, EINVAL, "16 TiB");
+	ck_works(reclaim_block_policy("aoff"));
+}
+END_TEST
+
 static void use_policy_of_environment(const char *name, const char *expected)
 {
 	pid_t pid;
@@ -964,7 +965,6 @@ static void fill(Suite *suite)
 	tcase_add_test(tcase, a_block_has_the_size_that_was_asked_for);
 	tcase_add_test(tcase, a_size_has_to_be_given);
 	tcase_add_test(tcase, what_is_too_small_or_too_large_is_refused);
-	tcase_add_test(tcase, what_its_policy_cannot_have_is_refused);
 	tcase_add_test(tcase, a_full_block_says_enomem_and_nothing_else);
 
 	tcase = block_case(suite, "ptr");
@@ -1006,6 +1006,7 @@ static void fill(Suite *suite)
 	tcase_add_test(tcase, the_environment_may_name_the_policy);
 	tcase_add_test(tcase, there_is_no_other_policy);
 	tcase_add_test(tcase, each_policy_chooses_its_place);
+	tcase_add_test(tcase, what_its_policy_cannot_have_is_refused);
 
 	tcase = block_case(suite, "fronts");
 	tcase_add_test(tcase, what_a_thread_freed_it_may_have_again);

@@ -27,6 +27,25 @@ const char *__asan_default_options(void)
 	       "allocator_may_return_null=1";
 }
 
+/*
+ * A forked child has not the stacks of its parent's threads, so that what is
+ * known there alone looks lost.
+ */
+static pid_t tester;
+
+int __lsan_is_turned_off(void);
+int __lsan_is_turned_off(void)
+{
+	return tester && getpid() != tester;
+}
+
+/* Nor does it wait for races that may come yet.  A test may want more. */
+__attribute__((weak)) const char *__tsan_default_options(void);
+const char *__tsan_default_options(void)
+{
+	return "atexit_sleep_ms=0:allocator_may_return_null=1";
+}
+
 /* ---- the folder: made and removed outside of the tests' processes ---- */
 
 static char folder[64];
@@ -162,6 +181,7 @@ static void listen_anew(void)
 	/* Check's handlers end the test as well, and restart no calls. */
 	signal(SIGTERM, SIG_DFL);
 	signal(SIGINT, SIG_DFL);
+	tester = getpid();
 	signal(SIGALRM, SIG_DFL);
 	empty_folder();
 	forget_reports();
