@@ -482,14 +482,15 @@ START_TEST(only_what_was_received_last_is_kept)
 {
 	struct reclaim_bin *bin = make("early");
 	struct reclaim_msg first;
+	int i;
 
-	ck_works(reclaim_send_bin(self, bin));
-	ck_works(reclaim_send_bin(self, bin));
+	/* All at once: what is sent later may lie where the first did. */
+	for (i = 0; i < 3; i++)
+		ck_works(reclaim_send_bin(self, bin));
 	receive_bin();
 	first = msg;
 	receive_bin();
 	ck_fails(reclaim_msg_keep(&first), NULL, EINVAL);
-	ck_works(reclaim_send_bin(self, bin));
 	receive_bin();
 	ck_fails(reclaim_msg_keep(&first), NULL, EINVAL);
 	ck_assert_uint_eq(held(), 1);
