@@ -627,7 +627,8 @@ static void renew_fd(struct queue *queue)
 	int wanted = queue->fd, fd;
 
 	close(wanted);
-	fd = queue->fd = eventfd(queue->told, EFD_CLOEXEC | EFD_NONBLOCK);
+	fd = eventfd(queue->told, EFD_CLOEXEC | EFD_NONBLOCK);
+	queue->fd = fd;
 	if (fd >= 0 && fd != wanted) {
 		queue->fd = dup3(fd, wanted, O_CLOEXEC);
 		close(fd);

@@ -629,8 +629,10 @@ START_TEST(each_is_cancelled_or_comes)
 
 	contests = times(CONTESTS, 300);
 	memset(arrived, 0, sizeof(arrived));
-	for (i = 0; i < contests; i++)
-		contested[i] = cancelled[i] = 0;
+	for (i = 0; i < contests; i++) {
+		contested[i] = 0;
+		cancelled[i] = 0;
+	}
 	for (t = 0; t < THREADS; t++)
 		ck_works(pthread_create(&threads[t], NULL, cancel_any,
 					(void *)t));
