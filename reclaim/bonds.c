@@ -4,7 +4,6 @@
 #include "reclaim/bonds_private.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <stdlib.h>
 
 #include "reclaim/hash_private.h"
@@ -466,8 +465,25 @@ static void forget_first_departed(void)
 	free(bonds);
 }
 
-/* So many take some 20 microseconds, which others may have to wait. */
-#define AT_ONCE 256
+/*
+ * So many take some 60 microseconds, which others may have to wait.  Who is
+ * woken by an unlocked mutex comes too late, if it is locked again at once: so
+ * there is a pause, about as long.
+ */
+#define AT_ONCE 4096
+
+static void let_others(void)
+{
+	static const struct timespec shortest = {.tv_nsec = 1};
+	int saved = errno, cancel = cancel_off();
+
+	lock_drop(&tables);
+	if (!__libc_single_threaded)
+		nanosleep(&shortest, NULL);
+	lock_take(&tables);
+	cancel_on(cancel);
+	errno = saved;
+}
 
 /* What is not yet done is there for anybody to do, and for a forked child. */
 static void dissolve(void)
@@ -475,13 +491,10 @@ static void dissolve(void)
 	unsigned n = 0;
 
 	while (departed) {
-		if (!dissolve_one(departed)) {
+		if (!dissolve_one(departed))
 			forget_first_departed();
-		} else if (++n % AT_ONCE == 0) {
-			lock_drop(&tables);
-			sched_yield();
-			lock_take(&tables);
-		}
+		else if (++n % AT_ONCE == 0)
+			let_others();
 	}
 }
 

@@ -39,11 +39,15 @@ int __lsan_is_turned_off(void)
 	return tester && getpid() != tester;
 }
 
-/* Nor does it wait for races that may come yet.  A test may want more. */
+/*
+ * Nor does it wait for races that may come yet, or join threads that it has
+ * not; those that a test leaves the fixture sees.  A test may want more.
+ */
 __attribute__((weak)) const char *__tsan_default_options(void);
 const char *__tsan_default_options(void)
 {
-	return "atexit_sleep_ms=0:allocator_may_return_null=1";
+	return "atexit_sleep_ms=0:report_thread_leaks=0:"
+	       "allocator_may_return_null=1";
 }
 
 /* ---- the folder: made and removed outside of the tests' processes ---- */
