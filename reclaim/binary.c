@@ -12,6 +12,7 @@
 #include "reclaim/message_private.h"
 #include "reclaim/place_private.h"
 #include "reclaim/task_private.h"
+#include "reclaim/thread_private.h"
 
 /* Set in a reference as long as it is one. */
 #define MAGIC UINT64_C(0x62696e617279c0de)
@@ -57,9 +58,11 @@ void bin_end(struct reclaim_bin *bin)
 {
 	struct bin_body *body = bin->body;
 
+	size_t its = 1 + bin->spare;
+
 	bin->magic = 0;
-	if (atomic_fetch_sub_explicit(&body->references, 1,
-				      memory_order_acq_rel) == 1)
+	if (atomic_fetch_sub_explicit(&body->references, its,
+				      memory_order_acq_rel) == its)
 		mail_free(body);
 }
 
@@ -71,16 +74,46 @@ static void end_with_memory(struct reclaim_bin *bin)
 	mail_free(memory);
 }
 
-static void refer(struct bin_body *body)
+static void refer(struct bin_body *body, size_t references)
 {
-	atomic_fetch_add_explicit(&body->references, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&body->references, references,
+				  memory_order_relaxed);
 }
 
-void bin_refer(const struct reclaim_bin *bin, struct reclaim_bin *to,
-	       void *memory)
+/*
+ * What is sent is often sent to many.  So the first thread to send a reference
+ * counts several at once, and hands them out by itself; what is left goes with
+ * the reference.
+ */
+#define AT_ONCE 64
+
+static bool is_sender(struct reclaim_bin *bin, struct thread *self)
+{
+	struct thread *sender =
+		atomic_load_explicit(&bin->sender, memory_order_relaxed);
+
+	return sender == self ||
+	       (!sender &&
+		atomic_compare_exchange_strong(&bin->sender, &sender, self));
+}
+
+static void refer_to_send(struct reclaim_bin *bin)
+{
+	if (!is_sender(bin, thread_self())) {
+		refer(bin->body, 1);
+		return;
+	}
+	if (!bin->spare) {
+		refer(bin->body, AT_ONCE);
+		bin->spare = AT_ONCE;
+	}
+	bin->spare--;
+}
+
+void bin_refer(struct reclaim_bin *bin, struct reclaim_bin *to, void *memory)
 {
 	begin(to, bin->body, bin->data, bin->size, memory);
-	refer(bin->body);
+	refer_to_send(bin);
 }
 
 /* ---- in a ledger ---- */
@@ -150,7 +183,7 @@ static struct reclaim_bin *new_reference(const struct reclaim_bin *bin,
 	if (!loose)
 		return NULL;
 	begin(&loose->bin, bin->body, bin->data + offset, len, loose);
-	refer(bin->body);
+	refer(bin->body, 1);
 	return record_new(&loose->bin, place);
 }
 

@@ -13,12 +13,14 @@
 #ifndef BINARY_PRIVATE_H
 #define BINARY_PRIVATE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "reclaim/binary.h"
 
 struct bin_body;
 struct message;
+struct thread;
 
 struct reclaim_bin {
 	uint64_t magic;
@@ -27,14 +29,15 @@ struct reclaim_bin {
 	size_t size;
 	reclaim_token token; /* its entry in a ledger; 0: a message's */
 	uint32_t count;	     /* how often it is to be released */
-	void *memory;	     /* to free with it, or NULL: the body's */
+	uint32_t spare;	     /* counted in the body, for whom it is sent to */
+	_Atomic(struct thread *) sender; /* who alone hands those out */
+	void *memory; /* to free with it, or NULL: the body's */
 };
 
 bool bin_is_one(const struct reclaim_bin *bin);
 
-/* One more reference, at `to`, which lies in `memory`. */
-void bin_refer(const struct reclaim_bin *bin, struct reclaim_bin *to,
-	       void *memory);
+/* One more reference, to be sent, at `to`, which lies in `memory`. */
+void bin_refer(struct reclaim_bin *bin, struct reclaim_bin *to, void *memory);
 
 /* The reference is gone; its memory is still there. */
 void bin_end(struct reclaim_bin *bin);
