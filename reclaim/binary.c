@@ -14,9 +14,6 @@
 #include "reclaim/task_private.h"
 #include "reclaim/thread_private.h"
 
-/* Set in a reference as long as it is one. */
-#define MAGIC UINT64_C(0x62696e617279c0de)
-
 /* The first reference lies in the body's own memory. */
 struct bin_body {
 	_Atomic size_t references;
@@ -30,23 +27,11 @@ struct loose {
 	_Alignas(16) struct reclaim_bin bin;
 };
 
-/*
- * References that are gone are in memory that may be looked at: the heaps'
- * stays mapped, and is overwritten first here.
- */
-bool bin_is_one(const struct reclaim_bin *bin)
-{
-	if (bin && bin->magic == MAGIC)
-		return true;
-	errno = EINVAL;
-	return false;
-}
-
 static void begin(struct reclaim_bin *bin, struct bin_body *body,
 		  unsigned char *data, size_t size, void *memory)
 {
 	*bin = (struct reclaim_bin){
-		.magic = MAGIC,
+		.magic = BIN_MAGIC,
 		.body = body,
 		.data = data,
 		.size = size,
@@ -85,7 +70,7 @@ static void refer(struct bin_body *body, size_t references)
  * counts several at once, and hands them out by itself; what is left goes with
  * the reference.
  */
-#define AT_ONCE 64
+#define AT_ONCE 256
 
 static bool is_sender(struct reclaim_bin *bin, struct thread *self)
 {

@@ -13,6 +13,7 @@
 #ifndef BINARY_PRIVATE_H
 #define BINARY_PRIVATE_H
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 
@@ -34,7 +35,20 @@ struct reclaim_bin {
 	void *memory; /* to free with it, or NULL: the body's */
 };
 
-bool bin_is_one(const struct reclaim_bin *bin);
+/* Set in a reference as long as it is one. */
+#define BIN_MAGIC UINT64_C(0x62696e617279c0de)
+
+/*
+ * References that are gone are in memory that may be looked at: the heaps'
+ * stays mapped, and is overwritten first here.
+ */
+static inline bool bin_is_one(const struct reclaim_bin *bin)
+{
+	if (bin && bin->magic == BIN_MAGIC)
+		return true;
+	errno = EINVAL;
+	return false;
+}
 
 /* One more reference, to be sent, at `to`, which lies in `memory`. */
 void bin_refer(struct reclaim_bin *bin, struct reclaim_bin *to, void *memory);
