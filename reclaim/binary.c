@@ -42,7 +42,6 @@ static void begin(struct reclaim_bin *bin, struct bin_body *body,
 void bin_end(struct reclaim_bin *bin)
 {
 	struct bin_body *body = bin->body;
-
 	size_t its = 1 + bin->spare;
 
 	bin->magic = 0;
