@@ -46,7 +46,7 @@ struct message {
 	reclaim_tid from;
 	uint64_t ref;
 	int type, status;
-	size_t len; /* of data, or of the binary's bytes */
+	size_t len; /* of data */
 	struct reclaim_bin *bin;
 	_Alignas(16) unsigned char data[];
 };
