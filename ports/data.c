@@ -95,7 +95,7 @@ static void give_credit(struct reclaim_outlet *outlet, size_t cost)
 {
 	outlet->consumed += cost;
 	if (outlet->consumed < host.options->window / 2 ||
-	    !outlet_is_live(outlet))
+	    !outlet_is_live(outlet) || host.options->plain)
 		return;
 	host_send(WIRE_CREDIT, outlet->id, outlet->consumed, 0, NULL, 0);
 	outlet->may_receive += (int64_t)outlet->consumed;
@@ -153,11 +153,12 @@ static int send_now(struct reclaim_outlet *outlet, const struct iovec *pieces,
 		    int count, size_t len)
 {
 	unsigned char head[WIRE_HEAD_MAX];
-	struct iovec frame[1 + PIECES_MAX];
+	struct iovec frame[1 + PIECES_MAX] = {{.iov_base = head}};
 	int i;
 
-	frame[0].iov_base = head;
-	frame[0].iov_len = wire_head(head, WIRE_DATA, outlet->id, 0, 0);
+	if (!host.options->plain)
+		frame[0].iov_len =
+			wire_head(head, WIRE_DATA, outlet->id, 0, 0);
 	for (i = 0; i < count; i++)
 		frame[1 + i] = pieces[i];
 	if (link_put(host.link, frame, 1 + count) < 0)

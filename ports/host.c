@@ -7,6 +7,7 @@
 #include "ports/host_private.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -476,3 +477,219 @@ static const struct link_events events = {
 	.drained = on_drained,
 	.ended = on_ended,
 };
+
+/* ---- a plain port: one outlet, whose data are the frames ---- */
+
+#define PLAIN_ID 1
+
+static void on_plain_frame(void *unused, const unsigned char *body, size_t len)
+{
+	struct reclaim_outlet *outlet = outlet_find(PLAIN_ID);
+
+	(void)unused;
+	if (outlet)
+		outlet_receive(outlet, body, len);
+	host_settle();
+	outlet = outlet_find(PLAIN_ID);
+	link_hold(host.link, outlet && outlet->busy);
+}
+
+static const struct link_events plain_events = {
+	.frame = on_plain_frame,
+	.drained = on_drained,
+	.ended = on_ended,
+};
+
+/* ---- what other threads want done ---- */
+
+void host_post(struct post *post)
+{
+	pthread_mutex_lock(&host.posting);
+	STAILQ_INSERT_TAIL(&host.posts, post, next);
+	pthread_mutex_unlock(&host.posting);
+	uv_async_send(&host.posted);
+}
+
+static struct post *take_post(void)
+{
+	struct post *post;
+
+	pthread_mutex_lock(&host.posting);
+	post = STAILQ_FIRST(&host.posts);
+	if (post)
+		STAILQ_REMOVE_HEAD(&host.posts, next);
+	pthread_mutex_unlock(&host.posting);
+	return post;
+}
+
+static void on_posted(uv_async_t *async)
+{
+	struct post *post;
+
+	(void)async;
+	while ((post = take_post()))
+		post->done(post);
+	host_settle();
+}
+
+static void on_tasks_ended(uv_poll_t *poll, int status, int events)
+{
+	(void)poll;
+	(void)status;
+	(void)events;
+	hear_of_ends();
+	host_settle();
+}
+
+/* ---- beginning ---- */
+
+static int open_link(void)
+{
+	const struct host_options *options = host.options;
+	const bool stdio = !options->nouse_stdio;
+	const struct link_opts opts = {
+		.in = stdio ? 0 : 3,
+		.out = stdio ? 1 : 4,
+		.max_frame = options->max_frame,
+		.spin_us = options->spin_us ? (int)options->spin_us : -1,
+		.events = options->plain ? &plain_events : &events,
+	};
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (null < 0)
+		return -1;
+	host.link = link_open(&host.loop, &opts);
+	if (host.link)
+		pipes_leave(null, opts.in, opts.out);
+	else
+		close(null);
+	return host.link ? 0 : -1;
+}
+
+static int watch_tasks(void)
+{
+	int fd = reclaim_msgq_fd(), error;
+
+	if (fd < 0)
+		return -1;
+	error = uv_poll_init(&host.loop, &host.tasks_ended, fd);
+	if (!error)
+		error = uv_poll_start(&host.tasks_ended, UV_READABLE,
+				      on_tasks_ended);
+	errno = -error;
+	return error ? -1 : 0;
+}
+
+static void init_lists(void)
+{
+	TAILQ_INIT(&host.touched);
+	TAILQ_INIT(&host.waiting);
+	SLIST_INIT(&host.finished);
+	STAILQ_INIT(&host.posts);
+	pthread_mutex_init(&host.posting, NULL);
+}
+
+/* What a program cannot begin without; it is about to end where this fails. */
+static int begin(void)
+{
+	int error;
+
+	host.thread = pthread_self();
+	host.max_frame = host.options->max_frame;
+	init_lists();
+	error = uv_loop_init(&host.loop);
+	if (!error)
+		error = uv_async_init(&host.loop, &host.posted, on_posted);
+	errno = -error;
+	if (error || watch_tasks() < 0 || open_link() < 0)
+		return -1;
+	return watchdog_start((int)host.options->watchdog_ms,
+			      link_fd(host.link));
+}
+
+static int open_plain(void)
+{
+	const struct reclaim_driver *driver = drivers_nth(host.drivers, 0);
+	const char *name = host.options->plain_driver;
+
+	if (!name && driver)
+		name = driver->name;
+	return outlet_open_plain(PLAIN_ID, name);
+}
+
+/* ---- the end ---- */
+
+static void on_last_time(uv_timer_t *timer)
+{
+	uv_stop(timer->loop);
+}
+
+/* Until no outlet is left, or not for longer. */
+static void end_outlets(void)
+{
+	uv_timer_t last;
+
+	uv_timer_init(&host.loop, &last);
+	uv_timer_start(&last, on_last_time, LAST_MS, 0);
+	end_clients("host_down");
+	host_settle();
+	while (host.outlets && uv_is_active((uv_handle_t *)&last))
+		uv_run(&host.loop, UV_RUN_ONCE);
+	uv_close((uv_handle_t *)&last, NULL);
+	uv_run(&host.loop, UV_RUN_NOWAIT);
+}
+
+static void name_stubborn(void)
+{
+	struct reclaim_outlet *outlet, *next;
+
+	HASH_ITER(hh, host.outlets, outlet, next)
+		reclaim_say(RECLAIM_WARNING,
+			    "an outlet of driver %s has %u jobs that do not "
+			    "end: they are left to the end of the process",
+			    outlet->driver->name, outlet->jobs_count);
+}
+
+static void close_handle(uv_handle_t *handle, void *unused)
+{
+	(void)unused;
+	if (!uv_is_closing(handle))
+		uv_close(handle, NULL);
+}
+
+/* With jobs left their threads may still post. */
+static void end(void)
+{
+	host.ended = true;
+	end_outlets();
+	link_flush(host.link, LAST_MS);
+	watchdog_stop();
+	log_take_reports(false);
+	if (host.outlets || !job_end_threads(LAST_MS)) {
+		name_stubborn();
+		return;
+	}
+	link_close(host.link);
+	uv_walk(&host.loop, close_handle, NULL);
+	uv_run(&host.loop, UV_RUN_DEFAULT);
+	uv_loop_close(&host.loop);
+	pthread_mutex_destroy(&host.posting);
+}
+
+int host_run(const struct host_options *options, struct drivers *drivers)
+{
+	host.options = options;
+	host.drivers = drivers;
+	if (begin() < 0) {
+		reclaim_say(RECLAIM_ERROR, "the program cannot begin: %s",
+			    strerror(errno));
+		return 1;
+	}
+	log_take_reports(true);
+	if (options->plain && open_plain() < 0)
+		host.status = 1;
+	else
+		uv_run(&host.loop, UV_RUN_DEFAULT);
+	end();
+	return host.status;
+}

@@ -71,7 +71,8 @@ struct host {
 	struct reclaim_outlet *by_down; /* by monitors of their tasks */
 	struct client *clients;
 	TAILQ_HEAD(, reclaim_outlet) touched;  /* to be settled */
-	TAILQ_HEAD(, reclaim_outlet) waiting;  /* with output for a full link */
+	/* With output for a link that is full. */
+	TAILQ_HEAD(waiting_outlets, reclaim_outlet) waiting;
 	SLIST_HEAD(, reclaim_outlet) finished; /* to be freed */
 
 	pthread_mutex_t posting; /* guards: */
@@ -79,7 +80,6 @@ struct host {
 	uv_async_t posted;
 
 	uv_poll_t tasks_ended; /* the root's queue */
-	uv_timer_t last_wait;
 };
 
 extern struct host host;
@@ -88,6 +88,9 @@ static inline bool host_is_here(void)
 {
 	return pthread_equal(pthread_self(), host.thread);
 }
+
+/* Serve the port to its end; the program's status. */
+int host_run(const struct host_options *options, struct drivers *drivers);
 
 /* After each event's callbacks. */
 void host_settle(void);

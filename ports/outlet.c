@@ -143,7 +143,7 @@ static bool make_task(struct reclaim_outlet *outlet)
 	return outlet->down != 0;
 }
 
-static struct reclaim_outlet *make(uint64_t id, uint32_t window,
+static struct reclaim_outlet *make(uint64_t id, int64_t window,
 				   const struct reclaim_driver *driver,
 				   struct client *client)
 {
@@ -214,7 +214,8 @@ static const struct reclaim_driver *find_driver(const char *name,
 	return NULL;
 }
 
-static struct reclaim_outlet *admit(const struct wire_frame *frame,
+static struct reclaim_outlet *admit(uint64_t id, uint64_t client_id,
+				    int64_t window,
 				    const struct request *request,
 				    const char **reason)
 {
@@ -225,15 +226,14 @@ static struct reclaim_outlet *admit(const struct wire_frame *frame,
 
 	if (!driver)
 		return NULL;
-	client = client_get(frame->field[1], request->label);
+	client = client_get(client_id, request->label);
 	*reason = "enomem";
 	if (!client)
 		return NULL;
 	if (client->count >= host.options->max_outlets)
 		*reason = "system_limit";
 	else
-		outlet = make(frame->field[0], (uint32_t)frame->field[2],
-			      driver, client);
+		outlet = make(id, window, driver, client);
 	if (!outlet)
 		client_put(client);
 	return outlet;
@@ -250,7 +250,8 @@ void outlet_open(const struct wire_frame *frame)
 		refuse(frame->field[0], "badarg");
 		return;
 	}
-	outlet = admit(frame, &request, &reason);
+	outlet = admit(frame->field[0], frame->field[1],
+		       (int64_t)frame->field[2], &request, &reason);
 	if (!outlet) {
 		refuse(frame->field[0], reason);
 		return;
@@ -259,6 +260,29 @@ void outlet_open(const struct wire_frame *frame)
 		return;
 	outlet->started = true;
 	host_send(WIRE_OPENED, outlet->id, host.options->window, 0, NULL, 0);
+}
+
+/* Its pipe is the only bound: no credit is asked for. */
+int outlet_open_plain(uint64_t id, const char *driver)
+{
+	static const unsigned char nil[] = {131, 106};
+	struct reclaim_outlet *outlet = NULL;
+	struct request request = {.label = "port"};
+	const char *reason = "there is none";
+
+	reclaim_reader_init(&request.args, nil, sizeof(nil));
+	if (driver) {
+		snprintf(request.driver, sizeof(request.driver), "%s", driver);
+		outlet = admit(id, 1, INT64_MAX / 2, &request, &reason);
+	}
+	if (outlet && start(outlet, &request.args) == 0) {
+		outlet->started = true;
+		outlet->may_receive = INT64_MAX / 2;
+		return 0;
+	}
+	reclaim_say(RECLAIM_ERROR, "driver %s cannot be opened: %s",
+		    driver ? driver : "", outlet ? outlet->reason : reason);
+	return -1;
 }
 
 /* ---- closing ---- */
@@ -339,6 +363,8 @@ static void bury(struct reclaim_outlet *outlet)
 	LIST_REMOVE(outlet, of_client);
 	outlet->client->count--;
 	client_put(outlet->client);
+	if (host.options->plain)
+		uv_stop(&host.loop);
 	SLIST_INSERT_HEAD(&host.finished, outlet, to_free);
 }
 

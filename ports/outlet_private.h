@@ -81,6 +81,9 @@ struct reclaim_outlet {
 /* A frame asks for one; answered with opened or closed. */
 void outlet_open(const struct wire_frame *frame);
 
+/* The only one of a plain port; -1: said why. */
+int outlet_open_plain(uint64_t id, const char *driver);
+
 /* The one of that number, or NULL. */
 struct reclaim_outlet *outlet_find(uint64_t id);
 
