@@ -293,6 +293,17 @@ RECLAIM_API void reclaim_log(int level, const char *format, ...)
 	((const struct reclaim_driver *const[]){__VA_ARGS__, NULL})
 
 /*
+ * A driver that reclaim-host loads is a shared object NAME.so, in a directory
+ * of --drivers, that defines this; .name is NAME.  It is found by its symbol,
+ * and stays loaded.
+ *	const struct reclaim_driver reclaim_driver = {
+ *		RECLAIM_DRIVER_ABI, .name = "echo", .output = echo,
+ *	};
+ */
+#define RECLAIM_DRIVER_SYMBOL "reclaim_driver"
+extern RECLAIM_API const struct reclaim_driver reclaim_driver;
+
+/*
  * Serve the port with these drivers (NULL-terminated) until the emulator closes
  * it; what a program's main is to be.  Its options are reclaim-host(1)'s.
  * Returns what main should: 0 at the clean end of input, when everything has
