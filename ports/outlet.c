@@ -11,6 +11,7 @@
 #include "ports/call_private.h"
 #include "ports/clock_private.h"
 #include "ports/job_private.h"
+#include "ports/limits_private.h"
 #include "ports/log_private.h"
 #include "ports/monitor_private.h"
 #include "ports/program_private.h"
@@ -67,6 +68,7 @@ void outlet_leave(struct reclaim_outlet *outlet, reclaim_tid task)
 	host.running = 0;
 	outlet->inside--;
 	outlet_touch(outlet);
+	limits_look_soon();
 }
 
 void outlet_misses(struct reclaim_outlet *outlet, const char *callback)
