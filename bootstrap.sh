@@ -23,11 +23,11 @@ END
 
 # With erlang-dev whatever comes first: all verbs share one configured build.
 build_packages='autoconf automake check erlang-base erlang-dev gcc libc6-dev
-	libdw-dev libtool make pkg-config uthash-dev'
+	libdw-dev libtool libuv1-dev make pkg-config uthash-dev'
 check_packages="$build_packages binutils clang clang-format erlang-proper g++ perl
 	procps python3 shellcheck spin sqlite3 valgrind"
 bench_packages="$build_packages libapr1 libjemalloc2 libmimalloc2.0 libtalloc2
-	libuv1 libzmq5 perl python3 sqlite3"
+	libzmq5 perl python3 sqlite3"
 
 cd "$(dirname "$0")"
 logs=build/logs

@@ -66,6 +66,12 @@ int link_put(struct link *link, const struct iovec *pieces, int count);
 size_t link_queued(const struct link *link);
 bool link_is_full(const struct link *link);
 
+/* To poll for a hang-up. */
+int link_fd(const struct link *link);
+
+/* Hand over nothing until it is said again; a hang-up is told all the same. */
+void link_hold(struct link *link, bool on);
+
 /* Write what waits, for at most so long: 0, or -1 where something is left. */
 int link_flush(struct link *link, int timeout_ms);
 

@@ -19,7 +19,6 @@
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -29,13 +28,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "ports/input_private.h"
+#include "ports/pipes_private.h"
+#include "ports/spin_private.h"
 #include "reclaim.h"
 
-/* A pipe's default capacity: one read empties it. */
-#define INPUT_SIZE ((size_t)64 << 10)
-
-/* What larger pipes are asked for; an unprivileged user's may be refused. */
-#define PIPE_SIZE (1 << 20)
+/* A pipe's default capacity: one write fills it. */
+#define QUEUE_SIZE ((size_t)64 << 10)
 
 struct watcher {
 	pthread_t thread;
@@ -46,16 +45,10 @@ struct watcher {
 	atomic_bool ended; /* the reader has seen the end of input */
 };
 
-struct buffer {
-	char *bytes;
-	size_t size, start, end;
-};
-
 struct reclaim_port {
 	int in, out; /* ours, moved away */
-	struct reclaim_decoder decoder;
-	struct buffer input;
-	size_t lent; /* bytes of input that the last frame borrows */
+	struct input input;
+	struct spin spin;
 	bool at_end; /* read(2) gave 0 */
 	bool ended;  /* and reclaim_port_read has said so */
 	int why;     /* with `ended`: an errno, 0 for a clean end */
@@ -152,21 +145,6 @@ static void stop_watcher(struct watcher *watcher)
 
 /* ---- output ---- */
 
-/* Drop the first n bytes of what is to be written. */
-static struct iovec *advance(struct iovec *iov, int *count, size_t n)
-{
-	while (*count && n >= iov->iov_len) {
-		n -= iov->iov_len;
-		iov++;
-		--*count;
-	}
-	if (*count) {
-		iov->iov_base = (char *)iov->iov_base + n;
-		iov->iov_len -= n;
-	}
-	return iov;
-}
-
 /* Somebody else may have made it non-blocking. */
 static void wait_writable(int fd)
 {
@@ -179,10 +157,10 @@ static int write_all(int fd, struct iovec *iov, int count)
 {
 	ssize_t n;
 
-	while ((iov = advance(iov, &count, 0)), count) {
+	while ((iov = pipes_advance(iov, &count, 0)), count) {
 		n = writev(fd, iov, count);
 		if (n >= 0)
-			iov = advance(iov, &count, (size_t)n);
+			iov = pipes_advance(iov, &count, (size_t)n);
 		else if (errno == EAGAIN)
 			wait_writable(fd);
 		else if (errno != EINTR)
@@ -215,13 +193,13 @@ int reclaim_port_flush(struct reclaim_port *port)
 
 int reclaim_port_write(struct reclaim_port *port, const void *data, size_t len)
 {
-	bool line = port->decoder.framing == RECLAIM_LINES;
+	bool line = port->input.decoder.framing == RECLAIM_LINES;
 	unsigned char prefix[4];
 	size_t total;
 	int size;
 
-	size = reclaim_encode(port->decoder.framing, len, prefix);
-	if (size < 0 || len > port->decoder.max_frame) {
+	size = reclaim_encode(port->input.decoder.framing, len, prefix);
+	if (size < 0 || len > port->input.decoder.max_frame) {
 		errno = EMSGSIZE;
 		return -1;
 	}
@@ -248,54 +226,6 @@ int reclaim_port_write(struct reclaim_port *port, const void *data, size_t len)
 
 /* ---- input ---- */
 
-static int resize_input(struct buffer *input, size_t size)
-{
-	char *bytes = save_realloc(input->bytes, size);
-
-	if (!bytes)
-		return -1;
-	input->bytes = bytes;
-	input->size = size;
-	return 0;
-}
-
-/* Give the last frame's bytes back, and the room that only it needed. */
-static void drop_lent(struct reclaim_port *port)
-{
-	struct buffer *input = &port->input;
-	size_t left;
-
-	input->start += port->lent;
-	port->lent = 0;
-	left = input->end - input->start;
-	if (input->size > INPUT_SIZE && left <= INPUT_SIZE) {
-		memmove(input->bytes, input->bytes + input->start, left);
-		input->start = 0;
-		input->end = left;
-		resize_input(input, INPUT_SIZE);
-	} else if (!left) {
-		input->start = input->end = 0;
-	}
-}
-
-/* Room for `wanted` bytes from where the next frame starts. */
-static int make_room(struct buffer *input, size_t wanted)
-{
-	size_t held = input->end - input->start;
-
-	if (input->start + wanted <= input->size)
-		return 0;
-	memmove(input->bytes, input->bytes + input->start, held);
-	input->start = 0;
-	input->end = held;
-	if (wanted <= input->size)
-		return 0;
-	/* Lines tell their length byte by byte. */
-	if (wanted == input->size + 1)
-		wanted = 2 * input->size;
-	return resize_input(input, wanted);
-}
-
 static void wait_readable(int fd)
 {
 	struct pollfd in = {.fd = fd, .events = POLLIN};
@@ -304,16 +234,18 @@ static void wait_readable(int fd)
 }
 
 /* Read once, at least a byte unless at the end. */
-static int fill(struct reclaim_port *port, size_t wanted)
+static int fill(struct reclaim_port *port)
 {
-	struct buffer *input = &port->input;
+	struct pollfd in = {.fd = port->in, .events = POLLIN};
+	size_t len;
 	ssize_t n;
+	char *at;
 
-	if (make_room(input, wanted) < 0)
+	if (input_room(&port->input, &at, &len) < 0)
 		return -1;
+	spin_look(&port->spin, &in, 1);
 	for (;;) {
-		n = read(port->in, input->bytes + input->end,
-			 input->size - input->end);
+		n = read(port->in, at, len);
 		if (n >= 0)
 			break;
 		if (errno == EAGAIN)
@@ -321,30 +253,9 @@ static int fill(struct reclaim_port *port, size_t wanted)
 		else if (errno != EINTR)
 			return -1;
 	}
-	input->end += (size_t)n;
+	input_add(&port->input, (size_t)n);
 	port->at_end = n == 0;
 	return 0;
-}
-
-static void tell_end(const struct reclaim_port *port)
-{
-	const unsigned char *head =
-		(unsigned char *)port->input.bytes + port->input.start;
-
-	if (port->why == EMSGSIZE)
-		reclaim_say(RECLAIM_ERROR,
-			    "a frame on the port is longer than the %zu bytes "
-			    "allowed (it begins %02x %02x): does {packet, N} "
-			    "of open_port match the program's framing?",
-			    port->decoder.max_frame, head[0], head[1]);
-	else if (port->why == EBADMSG)
-		reclaim_say(RECLAIM_ERROR,
-			    "the port's input ended within a frame, after %zu "
-			    "bytes of it",
-			    port->input.end - port->input.start);
-	else
-		reclaim_say(RECLAIM_ERROR, "reading the port failed: %s",
-			    strerror(port->why));
 }
 
 static ssize_t end_input(struct reclaim_port *port, int why)
@@ -353,56 +264,54 @@ static ssize_t end_input(struct reclaim_port *port, int why)
 	port->why = why;
 	atomic_store(&port->watcher.ended, true);
 	if (why)
-		tell_end(port);
+		input_complain(&port->input, why);
 	errno = why;
 	return -1;
 }
 
 /* At the end of input: a last line needs no newline, any other frame is cut. */
-static ssize_t finish_input(struct reclaim_port *port, const void **frame)
+static int finish_input(struct reclaim_port *port, struct reclaim_frame *frame)
 {
-	struct buffer *input = &port->input;
-	size_t left = input->end - input->start;
+	if (!input_held(&port->input))
+		return 0;
+	if (port->input.decoder.framing != RECLAIM_LINES) {
+		errno = EBADMSG;
+		return -1;
+	}
+	input_rest(&port->input, frame);
+	return 1;
+}
 
-	if (!left)
-		return end_input(port, 0);
-	if (port->decoder.framing != RECLAIM_LINES)
-		return end_input(port, EBADMSG);
-	*frame = input->bytes + input->start;
-	port->lent = left;
-	return (ssize_t)left;
+/* 1, or 0 at the end, or -1. */
+static int next_frame(struct reclaim_port *port, struct reclaim_frame *frame)
+{
+	int found;
+
+	while ((found = input_next(&port->input, frame)) == 0) {
+		if (port->at_end)
+			return finish_input(port, frame);
+		/* A reader that went away is the writer's to find out. */
+		if (port->queued)
+			reclaim_port_flush(port);
+		if (fill(port) < 0)
+			return -1;
+	}
+	return found;
 }
 
 ssize_t reclaim_port_read(struct reclaim_port *port, const void **frame)
 {
-	struct buffer *input = &port->input;
 	struct reclaim_frame found;
-	size_t wanted;
 	int result;
 
 	if (port->ended) {
 		errno = port->why;
 		return -1;
 	}
-	drop_lent(port);
-	for (;;) {
-		result = reclaim_decode(
-			&port->decoder, input->bytes + input->start,
-			input->end - input->start, &found, &wanted);
-		if (result > 0)
-			break;
-		if (result < 0)
-			return end_input(port, errno);
-		if (port->at_end)
-			return finish_input(port, frame);
-		/* A reader that went away is the writer's to find out. */
-		if (port->queued)
-			reclaim_port_flush(port);
-		if (fill(port, wanted) < 0)
-			return end_input(port, errno);
-	}
+	result = next_frame(port, &found);
+	if (result <= 0)
+		return end_input(port, result < 0 ? errno : 0);
 	*frame = found.data;
-	port->lent = found.used;
 	return (ssize_t)found.len;
 }
 
@@ -464,7 +373,7 @@ static void free_port(struct reclaim_port *port)
 	if (port->out != port->in)
 		save_close(port->out);
 	save_free(port->queue);
-	save_free(port->input.bytes);
+	input_end(&port->input);
 	save_free(port);
 }
 
@@ -529,57 +438,20 @@ static struct reclaim_port *make_port(const struct reclaim_port_opts *opts)
 	if (!port)
 		return NULL;
 	port->in = port->out = -1;
-	port->max_queue = opts->max_queue ? opts->max_queue : INPUT_SIZE;
+	port->max_queue = opts->max_queue ? opts->max_queue : QUEUE_SIZE;
 	port->watcher.hangup_ms = opts->hangup_ms ? opts->hangup_ms : 5000;
-	if (reclaim_decoder_init(&port->decoder, framing, opts->max_frame) < 0)
+	spin_init(&port->spin, 0, spin_processors());
+	if (input_init(&port->input, framing, opts->max_frame) < 0)
 		goto failed;
 	port->queue = save_malloc(port->max_queue);
-	if (!port->queue || resize_input(&port->input, INPUT_SIZE) < 0)
-		goto failed;
+	if (!port->queue)
+		goto failed_queue;
 	return port;
+failed_queue:
+	input_end(&port->input);
 failed:
-	save_free(port->queue);
 	save_free(port);
 	return NULL;
-}
-
-static void caught(int sig)
-{
-	(void)sig;
-}
-
-/*
- * The emulator's children inherit SIGPIPE ignored, and would hand that on.  A
- * handler lets write(2) fail just the same, and exec(3) resets it.
- */
-static void catch_sigpipe(void)
-{
-	struct sigaction action;
-
-	if (sigaction(SIGPIPE, NULL, &action) < 0 ||
-	    action.sa_flags & SA_SIGINFO ||
-	    (action.sa_handler != SIG_IGN && action.sa_handler != SIG_DFL))
-		return;
-	action = (struct sigaction){.sa_handler = caught,
-				    .sa_flags = SA_RESTART};
-	sigaction(SIGPIPE, &action, NULL);
-}
-
-/* From here on nothing fails. */
-static void take_over(struct reclaim_port *port, int null, int in, int out)
-{
-	fcntl(port->in, F_SETPIPE_SZ, PIPE_SIZE);
-	fcntl(port->out, F_SETPIPE_SZ, PIPE_SIZE);
-	if (in > 2)
-		save_close(in); /* it may be tracked */
-	if (out > 2 && out != in)
-		save_close(out);
-	if (in == 0)
-		dup2(null, 0);
-	if (out == 1 && dup2(2, 1) < 0)
-		dup2(null, 1);
-	close(null);
-	catch_sigpipe();
 }
 
 struct reclaim_port *reclaim_port_open(const struct reclaim_port_opts *opts)
@@ -610,7 +482,10 @@ struct reclaim_port *reclaim_port_open(const struct reclaim_port_opts *opts)
 		goto failed;
 	if (reclaim_track(&port_kind, port, &port->token) < 0)
 		goto failed;
-	take_over(port, null, in, out);
+	pipes_enlarge(port->in);
+	pipes_enlarge(port->out);
+	pipes_leave(null, in, out);
+	pipes_catch_sigpipe();
 	return port;
 failed:
 	saved = errno;

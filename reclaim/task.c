@@ -235,6 +235,60 @@ int reclaim_leave(void)
 	return 0;
 }
 
+/* ---- moving ---- */
+
+static void settle_depths(struct task *top)
+{
+	struct task *task;
+
+	for (task = top; task; task = task_next(task, top))
+		task->depth = task->parent->depth + 1;
+}
+
+static int move(struct task *task, struct task *to, const struct task *mover)
+{
+	if (!task || !to || task->state != TASK_LIVE || to->state != TASK_LIVE)
+		return ESRCH;
+	if (task_is_below(to, task))
+		return EINVAL;
+	if (task == mover || !task_is_below(task, mover) ||
+	    !task_is_below(to, mover))
+		return EPERM;
+	task_unlink(task);
+	link_child(task, to);
+	settle_depths(task);
+	return 0;
+}
+
+int reclaim_give_task(reclaim_tid tid, reclaim_tid to)
+{
+	struct task *mover = task_self();
+	int error;
+
+	lock_take(&tables);
+	error = move(slots_find(&tasks, tid), slots_find(&tasks, to), mover);
+	lock_drop(&tables);
+	return errno_result(error);
+}
+
+/* ---- what there is ---- */
+
+int reclaim_children(reclaim_tid tid, reclaim_tid *list, size_t most)
+{
+	const struct task *child;
+	struct task *task;
+	size_t n = 0;
+
+	lock_take(&tables);
+	task = task_find(tid);
+	for (child = task ? task->newest_child : NULL; child;
+	     child = child->older, n++)
+		if (n < most)
+			list[n] = slot_id(&child->slot);
+	lock_drop(&tables);
+	return task ? (int)n : -1;
+}
+
 static int public_state(const struct task *task)
 {
 	switch (task->state) {

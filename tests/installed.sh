@@ -72,7 +72,9 @@ if [ -z "$pc" ]; then
 	exit 1
 fi
 libdir=$scratch/${pc%/pkgconfig/reclaim.pc}
-export PKG_CONFIG_LIBDIR="$libdir/pkgconfig"
+# Behind ours are those of what is wanted: libuv.
+export PKG_CONFIG_LIBDIR="$libdir/pkgconfig:$(pkg-config --variable pc_path \
+	pkg-config)"
 export PKG_CONFIG_SYSROOT_DIR="$scratch/root"
 # Also where the prefix is /usr.
 export PKG_CONFIG_SYSTEM_INCLUDE_PATH=/none PKG_CONFIG_SYSTEM_LIBRARY_PATH=/none
@@ -84,8 +86,8 @@ for one in reclaim.h reclaim/task.h reclaim/binary.h reclaim/message.h \
 	check "<$one> alone, in C++17" header "$one" "$cxx" -x c++ -std=c++17
 done
 check "libreclaim needs libc alone" needed libreclaim.so libc.so.6
-check "libreclaim-port needs libreclaim and libc" \
-	needed libreclaim-port.so libreclaim.so.0 libc.so.6
+check "libreclaim-port needs libreclaim, libuv and libc" \
+	needed libreclaim-port.so libreclaim.so.0 libuv.so.1 libc.so.6
 for one in libreclaim libreclaim-port; do
 	check "$one.a has the names of $one.so, and no others" same_names "$one"
 done

@@ -261,6 +261,22 @@ RECLAIM_API int reclaim_give_fd(int fd, reclaim_tid to);
 RECLAIM_API void *reclaim_give(void *ptr, reclaim_tid to);
 
 /*
+ * Move a task, with all that is below it, from its parent to `to`, as the newest
+ * child there.  ESRCH: one of them is not there, or is ending; EPERM: the
+ * caller's current task is not above both; EINVAL: `to` is the task, or below
+ * it.
+ */
+RECLAIM_API int reclaim_give_task(reclaim_tid tid, reclaim_tid to);
+
+/*
+ * The tasks right below one, newest first, without those of which only the
+ * status is left.  At most `most` go to list[].  Returns how many there are,
+ * which may be more; -1 with ESRCH.
+ */
+RECLAIM_API int reclaim_children(reclaim_tid tid, reclaim_tid *list,
+				 size_t most);
+
+/*
  * A savepoint in the current task, and going back to it: handles and deferred
  * actions acquired since are released, newest first.  Memory is not (use a
  * child task).  EINVAL for a mark of another task; EDEADLK where the calling

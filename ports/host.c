@@ -1,0 +1,695 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * host - the program: its loop, the frames that come, the beginning and the end
+ */
+#include "config.h"
+
+#include "ports/host_private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ports/call_private.h"
+#include "ports/job_private.h"
+#include "ports/log_private.h"
+#include "ports/monitor_private.h"
+#include "ports/outlet_private.h"
+#include "ports/pipes_private.h"
+#include "ports/statistics_private.h"
+#include "ports/watchdog_private.h"
+#include "reclaim.h"
+
+/* What jobs have to end in, and output to be read, after the end of input. */
+#define LAST_MS 2000
+
+struct host host;
+
+/* ---- frames to the other end ---- */
+
+int host_send(enum wire_type type, uint64_t first, uint64_t second,
+	      uint64_t third, const void *rest, size_t len)
+{
+	unsigned char head[WIRE_HEAD_MAX];
+	struct iovec frame[] = {
+		{head, wire_head(head, type, first, second, third)},
+		{(void *)rest, len},
+	};
+
+	if (host.ended || host.options->plain)
+		return 0;
+	if (frame[0].iov_len + len > host.max_frame) {
+		errno = EMSGSIZE;
+		return -1;
+	}
+	return link_put(host.link, frame, 2);
+}
+
+int host_reply(uint64_t call, enum wire_status status, const void *data,
+	       size_t len)
+{
+	return host_send(WIRE_REPLY, call, status, 0, data, len);
+}
+
+int host_reply_error(uint64_t call, const char *reason)
+{
+	unsigned char text[RECLAIM_ATOM_SIZE + 8];
+	struct reclaim_writer term;
+
+	reclaim_writer_init(&term, text, sizeof(text));
+	reclaim_put_atom(&term, reason);
+	return host_reply(call, WIRE_REFUSED, term.data, term.len);
+}
+
+static void send_error(enum wire_error code, const struct wire_frame *frame,
+		       const char *text)
+{
+	host_send(WIRE_ERROR, code, frame->type, frame->field[0], text,
+		  strlen(text));
+}
+
+/* ---- settling ---- */
+
+/* Of outlets; nobody else sends to the root in a host. */
+static void hear_of_ends(void)
+{
+	struct reclaim_msg msg;
+
+	while (reclaim_receive(&msg, 0) > 0)
+		if (msg.type == RECLAIM_MSG_DOWN)
+			outlet_task_ended(msg.ref);
+}
+
+static void free_finished(void)
+{
+	struct reclaim_outlet *outlet;
+
+	while ((outlet = SLIST_FIRST(&host.finished))) {
+		SLIST_REMOVE_HEAD(&host.finished, to_free);
+		if (outlet->touched)
+			TAILQ_REMOVE(&host.touched, outlet, to_settle);
+		free(outlet->registered);
+		free(outlet);
+	}
+}
+
+void host_settle(void)
+{
+	struct reclaim_outlet *outlet;
+	bool ended = false;
+
+	do {
+		while ((outlet = TAILQ_FIRST(&host.touched))) {
+			TAILQ_REMOVE(&host.touched, outlet, to_settle);
+			outlet->touched = false;
+			outlet_settle(outlet);
+			ended |= outlet->stage >= OUTLET_STOPPED;
+		}
+		if (ended)
+			hear_of_ends();
+		ended = false;
+	} while (!TAILQ_EMPTY(&host.touched));
+	free_finished();
+}
+
+/* ---- clients ---- */
+
+static struct client *find_client(uint64_t id)
+{
+	struct client *client;
+
+	HASH_FIND(hh, host.clients, &id, sizeof(id), client);
+	return client;
+}
+
+struct client *client_get(uint64_t id, const char *label)
+{
+	const struct reclaim_task_opts opts = {
+		.name = label,
+		.max_bytes = host.options->client.bytes,
+		.max_handles = host.options->client.handles,
+	};
+	struct client *client = find_client(id);
+
+	if (client)
+		return client;
+	client = calloc(1, sizeof(*client));
+	if (!client)
+		return NULL;
+	client->id = id;
+	client->task = reclaim_task_new(&opts);
+	if (client->task && HASH_TRY(hh, host.clients, id, client))
+		return client;
+	if (client->task)
+		reclaim_kill(client->task);
+	free(client);
+	return NULL;
+}
+
+void client_put(struct client *client)
+{
+	if (client->count)
+		return;
+	HASH_DEL(host.clients, client);
+	reclaim_kill(client->task);
+	free(client);
+}
+
+static void end_client(struct client *client, const char *reason)
+{
+	struct reclaim_outlet *outlet, *next;
+
+	for (outlet = LIST_FIRST(&client->outlets); outlet; outlet = next) {
+		next = LIST_NEXT(outlet, of_client);
+		outlet_end(outlet, reason);
+	}
+}
+
+static void end_clients(const char *reason)
+{
+	struct client *client, *next;
+
+	HASH_ITER(hh, host.clients, client, next)
+		end_client(client, reason);
+}
+
+static void give(struct reclaim_outlet *outlet, const struct wire_frame *frame)
+{
+	struct client *from = outlet->client, *to;
+	char label[RECLAIM_NAME_MAX];
+
+	snprintf(label, sizeof(label), "%.*s", (int)frame->len, frame->rest);
+	to = client_get(frame->field[1], label);
+	if (to == from)
+		return;
+	if (!to || reclaim_give_task(outlet->task, to->task) < 0) {
+		outlet_end(outlet, to ? "killed" : "enomem");
+		if (to)
+			client_put(to);
+		return;
+	}
+	LIST_REMOVE(outlet, of_client);
+	LIST_INSERT_HEAD(&to->outlets, outlet, of_client);
+	outlet->client = to;
+	to->count++;
+	from->count--;
+	client_put(from);
+}
+
+/* ---- names ---- */
+
+static void forget_name(struct reclaim_outlet *outlet)
+{
+	if (outlet->registered)
+		reclaim_unregister(outlet->registered);
+	free(outlet->registered);
+	outlet->registered = NULL;
+}
+
+static int take_name(struct reclaim_outlet *outlet, const char *name,
+		     size_t len)
+{
+	char *copy;
+
+	if (!len) {
+		forget_name(outlet);
+		return 0;
+	}
+	if (memchr(name, '\0', len)) {
+		errno = EINVAL;
+		return -1;
+	}
+	copy = strndup(name, len);
+	if (!copy || reclaim_register(copy, outlet->task) < 0) {
+		free(copy);
+		return -1;
+	}
+	outlet->registered = copy;
+	return 0;
+}
+
+static void register_outlet(struct reclaim_outlet *outlet,
+			    const struct wire_frame *frame)
+{
+	static const unsigned char ok[] = {131, 119, 2, 'o', 'k'};
+	uint64_t call = frame->field[1];
+
+	if (!outlet || !outlet_is_live(outlet))
+		host_reply_error(call, "closed");
+	else if (take_name(outlet, (const char *)frame->rest, frame->len) < 0)
+		host_reply_error(call, reclaim_errno_name(errno));
+	else
+		host_reply(call, WIRE_OK, ok, sizeof(ok));
+}
+
+/* ---- frames from the other end ---- */
+
+static bool was_given_out(uint64_t id)
+{
+	return id && id <= host.last_outlet;
+}
+
+/* Of frames that nobody waits for an answer to. */
+static void take_for_outlet(struct reclaim_outlet *outlet,
+			    const struct wire_frame *frame)
+{
+	switch (frame->type) {
+	case WIRE_DATA:
+		outlet_receive(outlet, frame->rest, frame->len);
+		break;
+	case WIRE_CREDIT:
+		outlet_credit(outlet, frame->field[1]);
+		break;
+	case WIRE_CLOSE:
+		outlet_close(outlet, "normal");
+		break;
+	default:
+		give(outlet, frame);
+	}
+}
+
+static void take_open(const struct wire_frame *frame)
+{
+	if (frame->field[0] <= host.last_outlet || !frame->field[1])
+		send_error(WIRE_NUMBER, frame,
+			   "an outlet's number is above all before it");
+	else
+		outlet_open(frame);
+}
+
+static void take_request(const struct wire_frame *frame)
+{
+	struct reclaim_outlet *outlet = outlet_find(frame->field[0]);
+	uint64_t call = frame->field[1];
+
+	if (!call || call_find(call))
+		send_error(WIRE_NUMBER, frame, "that call's number is in use");
+	else if (!outlet && !was_given_out(frame->field[0]))
+		host_reply_error(call, "noproc");
+	else if (frame->type == WIRE_CALL)
+		call_request(outlet, frame);
+	else if (frame->type == WIRE_CONTROL)
+		call_control(outlet, frame);
+	else
+		register_outlet(outlet, frame);
+}
+
+static void take_data(const struct wire_frame *frame)
+{
+	struct reclaim_outlet *outlet = outlet_find(frame->field[0]);
+
+	if (outlet && outlet_is_live(outlet))
+		take_for_outlet(outlet, frame);
+	else if (!outlet && !was_given_out(frame->field[0]))
+		send_error(WIRE_NUMBER, frame, "no such outlet was opened");
+}
+
+static void take_client_down(const struct wire_frame *frame)
+{
+	struct client *client = find_client(frame->field[0]);
+
+	if (client)
+		end_client(client, "client_down");
+}
+
+static void take(const struct wire_frame *frame)
+{
+	switch (frame->type) {
+	case WIRE_OPEN:
+		take_open(frame);
+		break;
+	case WIRE_DATA:
+	case WIRE_CREDIT:
+	case WIRE_CLOSE:
+	case WIRE_GIVE:
+		take_data(frame);
+		break;
+	case WIRE_CALL:
+	case WIRE_CONTROL:
+	case WIRE_REGISTER:
+		take_request(frame);
+		break;
+	case WIRE_CANCEL:
+		call_cancel(frame->field[0]);
+		break;
+	case WIRE_CLIENT_DOWN:
+		take_client_down(frame);
+		break;
+	case WIRE_PROCESS_DOWN:
+		monitor_process_down(frame->field[0]);
+		break;
+	case WIRE_STATISTICS:
+		statistics_reply(frame);
+		break;
+	default:
+		send_error(WIRE_UNKNOWN, frame, "that is for a host to say");
+	}
+}
+
+/* ---- hello ---- */
+
+static void write_hello(struct reclaim_writer *term)
+{
+	const struct reclaim_driver *driver;
+	uint32_t count = 0;
+
+	while (drivers_nth(host.drivers, count))
+		count++;
+	reclaim_put_map(term, 3);
+	reclaim_put_atom(term, "drivers");
+	reclaim_put_list(term, count);
+	for (count = 0; (driver = drivers_nth(host.drivers, count)); count++)
+		reclaim_put_atom(term, driver->name);
+	reclaim_put_end(term);
+	reclaim_put_atom(term, "version");
+	reclaim_put_binary(term, PACKAGE_VERSION, strlen(PACKAGE_VERSION));
+	reclaim_put_atom(term, "pid");
+	reclaim_put_int64(term, getpid());
+}
+
+static void answer_hello(void)
+{
+	unsigned char head[WIRE_HELLO_SIZE];
+	struct reclaim_writer term;
+	struct iovec frame[2];
+
+	reclaim_writer_init(&term, NULL, 0);
+	write_hello(&term);
+	frame[0].iov_base = head;
+	frame[0].iov_len = wire_hello(head, host.options->max_frame);
+	frame[1].iov_base = term.data;
+	frame[1].iov_len = term.len;
+	if (reclaim_writer_done(&term) == 0)
+		link_put(host.link, frame, 2);
+	reclaim_writer_end(&term);
+}
+
+/* The program cannot go on; why is said at both ends. */
+static void refuse(enum wire_error code, const struct wire_frame *frame,
+		   const char *why)
+{
+	reclaim_say(RECLAIM_ERROR, "%s", why);
+	send_error(code, frame, why);
+	host.status = 1;
+	host.ended = true;
+	uv_stop(&host.loop);
+}
+
+static void greet(const unsigned char *body, size_t len)
+{
+	struct wire_frame frame = {.type = len ? body[0] : 0};
+	struct wire_hello hello;
+
+	host.max_frame = host.options->max_frame;
+	if (wire_read_hello(body, len, &hello) != 0) {
+		refuse(WIRE_NO_HELLO, &frame,
+		       "the port's first frame is no hello: this program is "
+		       "for reclaim:start_host, or plain frames with --plain");
+	} else if (hello.version != WIRE_VERSION) {
+		refuse(WIRE_NO_VERSION, &frame,
+		       "the emulator's side speaks a version of the wire that "
+		       "this program does not");
+	} else {
+		if (hello.max_frame && hello.max_frame < host.max_frame)
+			host.max_frame = hello.max_frame;
+		host.greeted = true;
+		answer_hello();
+	}
+}
+
+/* ---- events of the link ---- */
+
+static void on_frame(void *unused, const unsigned char *body, size_t len)
+{
+	struct wire_frame frame;
+
+	(void)unused;
+	if (host.ended)
+		return;
+	if (!host.greeted) {
+		greet(body, len);
+		return;
+	}
+	switch (wire_read(body, len, &frame)) {
+	case 0:
+		take(&frame);
+		break;
+	case WIRE_UNKNOWN:
+		send_error(WIRE_UNKNOWN, &frame, "there is no such frame");
+		break;
+	default:
+		send_error(WIRE_MALFORMED, &frame, "the frame is too short");
+	}
+	host_settle();
+}
+
+/* The link has room again: each that waits for it has a turn. */
+static void on_drained(void *unused)
+{
+	struct reclaim_outlet *outlet, *last;
+
+	(void)unused;
+	last = TAILQ_LAST(&host.waiting, waiting_outlets);
+	while ((outlet = TAILQ_FIRST(&host.waiting)) &&
+	       !link_is_full(host.link)) {
+		TAILQ_REMOVE(&host.waiting, outlet, to_send);
+		outlet->is_waiting = false;
+		outlet_touch(outlet);
+		outlet_send_waiting(outlet);
+		if (outlet == last)
+			break;
+	}
+	host_settle();
+}
+
+static void on_ended(void *unused, int why)
+{
+	(void)unused;
+	host.ended = true;
+	host.status = why ? 1 : 0;
+	uv_stop(&host.loop);
+}
+
+static const struct link_events events = {
+	.frame = on_frame,
+	.drained = on_drained,
+	.ended = on_ended,
+};
+
+/* ---- a plain port: one outlet, whose data are the frames ---- */
+
+#define PLAIN_ID 1
+
+static void on_plain_frame(void *unused, const unsigned char *body, size_t len)
+{
+	struct reclaim_outlet *outlet = outlet_find(PLAIN_ID);
+
+	(void)unused;
+	if (outlet)
+		outlet_receive(outlet, body, len);
+	host_settle();
+	outlet = outlet_find(PLAIN_ID);
+	link_hold(host.link, outlet && outlet->busy);
+}
+
+static const struct link_events plain_events = {
+	.frame = on_plain_frame,
+	.drained = on_drained,
+	.ended = on_ended,
+};
+
+/* ---- what other threads want done ---- */
+
+void host_post(struct post *post)
+{
+	pthread_mutex_lock(&host.posting);
+	STAILQ_INSERT_TAIL(&host.posts, post, next);
+	pthread_mutex_unlock(&host.posting);
+	uv_async_send(&host.posted);
+}
+
+static struct post *take_post(void)
+{
+	struct post *post;
+
+	pthread_mutex_lock(&host.posting);
+	post = STAILQ_FIRST(&host.posts);
+	if (post)
+		STAILQ_REMOVE_HEAD(&host.posts, next);
+	pthread_mutex_unlock(&host.posting);
+	return post;
+}
+
+static void on_posted(uv_async_t *async)
+{
+	struct post *post;
+
+	(void)async;
+	while ((post = take_post()))
+		post->done(post);
+	host_settle();
+}
+
+static void on_tasks_ended(uv_poll_t *poll, int status, int events)
+{
+	(void)poll;
+	(void)status;
+	(void)events;
+	hear_of_ends();
+	host_settle();
+}
+
+/* ---- beginning ---- */
+
+static int open_link(void)
+{
+	const struct host_options *options = host.options;
+	const bool stdio = !options->nouse_stdio;
+	const struct link_opts opts = {
+		.in = stdio ? 0 : 3,
+		.out = stdio ? 1 : 4,
+		.max_frame = options->max_frame,
+		.spin_us = options->spin_us ? (int)options->spin_us : -1,
+		.events = options->plain ? &plain_events : &events,
+	};
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (null < 0)
+		return -1;
+	host.link = link_open(&host.loop, &opts);
+	if (host.link)
+		pipes_leave(null, opts.in, opts.out);
+	else
+		close(null);
+	return host.link ? 0 : -1;
+}
+
+static int watch_tasks(void)
+{
+	int fd = reclaim_msgq_fd(), error;
+
+	if (fd < 0)
+		return -1;
+	error = uv_poll_init(&host.loop, &host.tasks_ended, fd);
+	if (!error)
+		error = uv_poll_start(&host.tasks_ended, UV_READABLE,
+				      on_tasks_ended);
+	errno = -error;
+	return error ? -1 : 0;
+}
+
+static void init_lists(void)
+{
+	TAILQ_INIT(&host.touched);
+	TAILQ_INIT(&host.waiting);
+	SLIST_INIT(&host.finished);
+	STAILQ_INIT(&host.posts);
+	pthread_mutex_init(&host.posting, NULL);
+}
+
+/* What a program cannot begin without; it is about to end where this fails. */
+static int begin(void)
+{
+	int error;
+
+	host.thread = pthread_self();
+	host.max_frame = host.options->max_frame;
+	init_lists();
+	error = uv_loop_init(&host.loop);
+	if (!error)
+		error = uv_async_init(&host.loop, &host.posted, on_posted);
+	errno = -error;
+	if (error || watch_tasks() < 0 || open_link() < 0)
+		return -1;
+	return watchdog_start((int)host.options->watchdog_ms,
+			      link_fd(host.link));
+}
+
+static int open_plain(void)
+{
+	const struct reclaim_driver *driver = drivers_nth(host.drivers, 0);
+	const char *name = host.options->plain_driver;
+
+	if (!name && driver)
+		name = driver->name;
+	return outlet_open_plain(PLAIN_ID, name);
+}
+
+/* ---- the end ---- */
+
+static void on_last_time(uv_timer_t *timer)
+{
+	uv_stop(timer->loop);
+}
+
+/* Until no outlet is left, or not for longer. */
+static void end_outlets(void)
+{
+	uv_timer_t last;
+
+	uv_timer_init(&host.loop, &last);
+	uv_timer_start(&last, on_last_time, LAST_MS, 0);
+	end_clients("host_down");
+	host_settle();
+	while (host.outlets && uv_is_active((uv_handle_t *)&last))
+		uv_run(&host.loop, UV_RUN_ONCE);
+	uv_close((uv_handle_t *)&last, NULL);
+	uv_run(&host.loop, UV_RUN_NOWAIT);
+}
+
+static void name_stubborn(void)
+{
+	struct reclaim_outlet *outlet, *next;
+
+	HASH_ITER(hh, host.outlets, outlet, next)
+		reclaim_say(RECLAIM_WARNING,
+			    "an outlet of driver %s has %u jobs that do not "
+			    "end: they are left to the end of the process",
+			    outlet->driver->name, outlet->jobs_count);
+}
+
+static void close_handle(uv_handle_t *handle, void *unused)
+{
+	(void)unused;
+	if (!uv_is_closing(handle))
+		uv_close(handle, NULL);
+}
+
+/* With jobs left their threads may still post. */
+static void end(void)
+{
+	host.ended = true;
+	end_outlets();
+	link_flush(host.link, LAST_MS);
+	watchdog_stop();
+	log_take_reports(false);
+	if (host.outlets || !job_end_threads(LAST_MS)) {
+		name_stubborn();
+		return;
+	}
+	link_close(host.link);
+	uv_walk(&host.loop, close_handle, NULL);
+	uv_run(&host.loop, UV_RUN_DEFAULT);
+	uv_loop_close(&host.loop);
+	pthread_mutex_destroy(&host.posting);
+}
+
+int host_run(const struct host_options *options, struct drivers *drivers)
+{
+	host.options = options;
+	host.drivers = drivers;
+	if (begin() < 0) {
+		reclaim_say(RECLAIM_ERROR, "the program cannot begin: %s",
+			    strerror(errno));
+		return 1;
+	}
+	log_take_reports(true);
+	if (options->plain && open_plain() < 0)
+		host.status = 1;
+	else
+		uv_run(&host.loop, UV_RUN_DEFAULT);
+	end();
+	return host.status;
+}

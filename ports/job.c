@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include "ports/job_private.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "ports/log_private.h"
+
+/* How often a job that is cancelled is asked again to return. */
+#define CANCEL_MS 100
+
+enum job_state { JOB_WAITS, JOB_RUNS, JOB_OVER };
+
+struct job {
+	struct post post; /* when it is over */
+	const struct reclaim_job *what;
+	void *arg;
+	struct reclaim_outlet *outlet;
+	struct call *call; /* or NULL */
+	uint64_t call_id, outlet_id;
+	reclaim_tid task;
+	int result;
+	struct answer *answer;
+	bool cancelled;
+	bool is_stubborn; /* in that list */
+	bool begun;	  /* it has been the pool's */
+	enum job_state state; /* guarded by the pool's lock, as are: */
+	bool thread_cancelled;
+	pthread_t thread;
+	TAILQ_ENTRY(job) in_queue; /* the pool's, or the outlet's ordered */
+	LIST_ENTRY(job) of_outlet;
+	LIST_ENTRY(job) of_cancelled;
+};
+
+static struct {
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	TAILQ_HEAD(, job) queue;
+	unsigned waiting, threads, idle;
+	bool ends;
+} pool = {
+	.lock = PTHREAD_MUTEX_INITIALIZER,
+	.changed = PTHREAD_COND_INITIALIZER,
+	.queue = TAILQ_HEAD_INITIALIZER(pool.queue),
+};
+
+/* Cancelled ones that run and have a `cancel`: the loop's. */
+static LIST_HEAD(, job) stubborn = LIST_HEAD_INITIALIZER(stubborn);
+static uv_timer_t asking;
+static bool asking_is_made;
+
+static __thread struct job *current;
+
+struct answer **job_answer_of(uint64_t call)
+{
+	return current && current->call && current->call_id == call
+		       ? &current->answer
+		       : NULL;
+}
+
+uint64_t job_outlet(void)
+{
+	return current ? current->outlet_id : 0;
+}
+
+/* ---- its thread ---- */
+
+static void over(struct job *job);
+
+/* The lock is held.  Whether the thread has to end: it has been cancelled. */
+static bool finish(struct job *job)
+{
+	current = NULL;
+	job->state = JOB_OVER;
+	return job->thread_cancelled;
+}
+
+static void post_over(struct post *post)
+{
+	over((struct job *)post);
+	host_settle();
+}
+
+/* Its thread was cancelled, or called pthread_exit: it goes on no further. */
+static void abandon(void *arg)
+{
+	struct job *job = arg;
+
+	while (reclaim_leave() == 0)
+		continue;
+	pthread_mutex_lock(&pool.lock);
+	finish(job);
+	job->result = -1;
+	pool.threads--;
+	pthread_cond_broadcast(&pool.changed);
+	pthread_mutex_unlock(&pool.lock);
+	host_post(&job->post);
+}
+
+static void run(struct job *job)
+{
+	current = job;
+	if (reclaim_enter(job->task) < 0) {
+		job->result = -1; /* somebody ended it */
+		return;
+	}
+	pthread_cleanup_push(abandon, job);
+	pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
+	job->result = job->what->run(job->arg);
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+	pthread_cleanup_pop(0);
+	while (reclaim_leave() == 0)
+		continue;
+}
+
+/* NULL: the thread is to end.  The lock is held. */
+static struct job *next_job(void)
+{
+	struct job *job;
+
+	pool.idle++;
+	while (TAILQ_EMPTY(&pool.queue) && !pool.ends)
+		pthread_cond_wait(&pool.changed, &pool.lock);
+	pool.idle--;
+	if (TAILQ_EMPTY(&pool.queue))
+		return NULL;
+	job = TAILQ_FIRST(&pool.queue);
+	TAILQ_REMOVE(&pool.queue, job, in_queue);
+	pool.waiting--;
+	job->state = JOB_RUNS;
+	job->thread = pthread_self();
+	return job;
+}
+
+static void *work(void *unused)
+{
+	bool ends = false;
+	struct job *job;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+	pthread_mutex_lock(&pool.lock);
+	while (!ends && (job = next_job())) {
+		pthread_mutex_unlock(&pool.lock);
+		run(job);
+		pthread_mutex_lock(&pool.lock);
+		ends = finish(job);
+		pthread_mutex_unlock(&pool.lock);
+		host_post(&job->post);
+		pthread_mutex_lock(&pool.lock);
+	}
+	pool.threads--;
+	pthread_cond_broadcast(&pool.changed);
+	pthread_mutex_unlock(&pool.lock);
+	return unused;
+}
+
+/*
+ * The lock is held.  A thread more, if that helps and may be: those that are
+ * idle may have been woken for what waits already.
+ */
+static int make_thread(void)
+{
+	pthread_attr_t detached;
+	sigset_t all, mask;
+	pthread_t thread;
+	int error;
+
+	if (pool.idle > pool.waiting || pool.threads >= host.options->jobs)
+		return 0;
+	pthread_attr_init(&detached);
+	pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &mask);
+	error = pthread_create(&thread, &detached, work, NULL);
+	pthread_sigmask(SIG_SETMASK, &mask, NULL);
+	pthread_attr_destroy(&detached);
+	if (!error)
+		pool.threads++;
+	/* Fewer threads will do, but none will not. */
+	return error && !pool.threads ? -1 : 0;
+}
+
+bool job_end_threads(int within_ms)
+{
+	struct timespec until;
+	bool all;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += within_ms / 1000;
+	pthread_mutex_lock(&pool.lock);
+	pool.ends = true;
+	pthread_cond_broadcast(&pool.changed);
+	while (pool.threads && pthread_cond_timedwait(&pool.changed, &pool.lock,
+						      &until) != ETIMEDOUT)
+		continue;
+	all = pool.threads == 0;
+	pthread_mutex_unlock(&pool.lock);
+	return all;
+}
+
+/* ---- beginning ---- */
+
+/* To the threads. */
+static int submit(struct job *job)
+{
+	int result;
+
+	pthread_mutex_lock(&pool.lock);
+	result = make_thread();
+	if (result == 0) {
+		TAILQ_INSERT_TAIL(&pool.queue, job, in_queue);
+		pool.waiting++;
+		pthread_cond_signal(&pool.changed);
+	}
+	pthread_mutex_unlock(&pool.lock);
+	return result;
+}
+
+static bool is_ordered(const struct job *job)
+{
+	return job->what->flags & RECLAIM_JOB_ORDERED;
+}
+
+/* Now, or behind the ordered one that runs. */
+static int begin(struct job *job)
+{
+	struct reclaim_outlet *outlet = job->outlet;
+
+	if (is_ordered(job) && outlet->ordered_runs) {
+		TAILQ_INSERT_TAIL(&outlet->ordered, job, in_queue);
+		return 0;
+	}
+	if (submit(job) < 0) {
+		errno = EAGAIN;
+		return -1;
+	}
+	job->begun = true;
+	if (is_ordered(job))
+		outlet->ordered_runs = true;
+	return 0;
+}
+
+static void begin_next_ordered(struct reclaim_outlet *outlet)
+{
+	struct job *job = TAILQ_FIRST(&outlet->ordered);
+
+	outlet->ordered_runs = false;
+	if (!job)
+		return;
+	TAILQ_REMOVE(&outlet->ordered, job, in_queue);
+	if (begin(job) == 0)
+		return;
+	/* No thread is left, and none can be made. */
+	job->state = JOB_OVER;
+	job->result = -1;
+	host_post(&job->post);
+}
+
+static struct job *make(struct reclaim_outlet *outlet, struct call *call,
+			const struct reclaim_job *what, void *arg)
+{
+	const struct reclaim_task_opts opts = {
+		.name = what->name,
+		.parent = call ? call->task : outlet->task,
+		.max_bytes = host.options->outlet.bytes,
+		.max_handles = host.options->outlet.handles,
+	};
+	struct job *job = calloc(1, sizeof(*job));
+
+	if (!job)
+		return NULL;
+	job->post.done = post_over;
+	job->what = what;
+	job->arg = arg;
+	job->outlet = outlet;
+	job->outlet_id = outlet->id;
+	job->call = call;
+	job->call_id = call ? call->id : 0;
+	job->task = reclaim_task_new(&opts);
+	if (job->task)
+		return job;
+	errno = errno == ESRCH ? ESHUTDOWN : errno;
+	free(job);
+	return NULL;
+}
+
+int reclaim_job_start(struct reclaim_outlet *outlet, uint64_t id,
+		      const struct reclaim_job *what, void *arg)
+{
+	struct call *call = NULL;
+	struct job *job;
+
+	if (!host_is_here())
+		errno = EPERM;
+	else if (!outlet_is_live(outlet))
+		errno = ESHUTDOWN;
+	else if (!what || !what->run || what->flags & ~RECLAIM_JOB_ORDERED)
+		errno = EINVAL;
+	else if (id && (!(call = call_find(id)) || call->outlet != outlet ||
+			call->answered))
+		errno = ENOENT;
+	else
+		goto start;
+	return -1;
+start:
+	job = make(outlet, call, what, arg);
+	if (!job)
+		return -1;
+	if (begin(job) < 0) {
+		reclaim_kill(job->task);
+		free(job);
+		errno = EAGAIN;
+		return -1;
+	}
+	LIST_INSERT_HEAD(&outlet->jobs, job, of_outlet);
+	outlet->jobs_count++;
+	if (call)
+		call->jobs_count++;
+	return 0;
+}
+
+/* ---- its end ---- */
+
+/* What it has left is the driver's until this returns. */
+static void tell_driver(struct job *job)
+{
+	struct reclaim_outlet *outlet = job->outlet;
+
+	if (!outlet->driver->ready_async || !outlet_is_live(outlet))
+		return;
+	if (job->call ? !call_enter(job->call, "ready_async")
+		      : !outlet_enter(outlet, outlet->task, "ready_async"))
+		return;
+	outlet->driver->ready_async(outlet, job->call_id, job->arg,
+				    job->result);
+	if (job->call)
+		call_leave(job->call);
+	else
+		outlet_leave(outlet, outlet->task);
+}
+
+/* In the loop's thread; nothing of it runs any more. */
+static void over(struct job *job)
+{
+	struct reclaim_outlet *outlet = job->outlet;
+
+	if (job->is_stubborn)
+		LIST_REMOVE(job, of_cancelled);
+	LIST_REMOVE(job, of_outlet);
+	if (!job->cancelled)
+		tell_driver(job);
+	reclaim_kill(job->task);
+	outlet->jobs_count--;
+	if (job->call)
+		call_job_over(job->call, job->answer);
+	if (is_ordered(job) && job->begun)
+		begin_next_ordered(outlet);
+	outlet_touch(outlet);
+	free(job->answer);
+	free(job);
+}
+
+/* ---- cancelling ---- */
+
+static void ask_again(uv_timer_t *timer)
+{
+	struct job *job;
+
+	if (LIST_EMPTY(&stubborn))
+		uv_timer_stop(timer);
+	LIST_FOREACH(job, &stubborn, of_cancelled)
+		job->what->cancel(job->arg);
+}
+
+static void ask_stubborn(struct job *job)
+{
+	if (!asking_is_made)
+		uv_timer_init(&host.loop, &asking);
+	asking_is_made = true;
+	job->is_stubborn = true;
+	LIST_INSERT_HEAD(&stubborn, job, of_cancelled);
+	uv_timer_start(&asking, ask_again, CANCEL_MS, CANCEL_MS);
+	job->what->cancel(job->arg);
+}
+
+/* The lock is held.  One that has not begun is over; it is said so later. */
+static void take_back(struct job *job)
+{
+	if (job->begun) {
+		TAILQ_REMOVE(&pool.queue, job, in_queue);
+		pool.waiting--;
+	} else {
+		TAILQ_REMOVE(&job->outlet->ordered, job, in_queue);
+	}
+	job->state = JOB_OVER;
+}
+
+static void cancel(struct job *job)
+{
+	enum job_state state;
+
+	if (job->cancelled)
+		return;
+	job->cancelled = true;
+	pthread_mutex_lock(&pool.lock);
+	state = job->state;
+	if (state == JOB_WAITS) {
+		take_back(job);
+	} else if (state == JOB_RUNS && !job->what->cancel) {
+		job->thread_cancelled = true;
+		pthread_cancel(job->thread);
+	}
+	pthread_mutex_unlock(&pool.lock);
+	reclaim_kill(job->task);
+	if (state == JOB_WAITS)
+		host_post(&job->post);
+	else if (state == JOB_RUNS && job->what->cancel)
+		ask_stubborn(job);
+}
+
+void job_cancel_all(struct reclaim_outlet *outlet, const struct call *call)
+{
+	struct job *job;
+
+	LIST_FOREACH(job, &outlet->jobs, of_outlet)
+		if (!call || job->call == call)
+			cancel(job);
+}

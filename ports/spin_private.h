@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * spin - whether to look for more input before sleeping, and doing so
+ *
+ * An answer that comes while its reader still looks for it costs no wake-up,
+ * which is most of what a message costs on two processors.  On one, looking
+ * takes from the emulator the time in which it would answer.  So a wait begins
+ * with looking only where that has paid lately:
+ *
+ * - after k waits in a row that looked in vain, 2^k - 1 sleep at once;
+ * - where the kernel had to take the processor away to let others work, which
+ *   counts as an involuntary context switch, in one hit of eight or more, 32
+ *   waits sleep, then 64, to 4096.  Hits alone do not show that;
+ * - with one processor, by affinity or by the cgroup, none looks.
+ *
+ * What decides is a machine without clock and system calls: spin_may before a
+ * wait, then spin_missed or spin_hit, and spin_judge where that asks for it.
+ * spin_look is all of it around poll(2).  One thread's at a time.
+ */
+#ifndef RECLAIM_SPIN_PRIVATE_H
+#define RECLAIM_SPIN_PRIVATE_H
+
+#include <poll.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* By default; answers of the emulator come within: 20 is too short for them,
+ * 100 gains nothing. */
+#define SPIN_US 50
+
+struct spin {
+	uint64_t ns;	  /* to look for; 0: never */
+	unsigned skip;	  /* waits that sleep */
+	unsigned misses;  /* in a row */
+	unsigned penalty; /* waits that slept when last it did not pay */
+	unsigned hits;	  /* since `switches` was noted */
+	long switches;	  /* -1: not noted */
+};
+
+/* For so many microseconds, 0 is SPIN_US and less is never. */
+void spin_init(struct spin *spin, int us, unsigned processors);
+
+/* Whether this wait is to begin with looking. */
+bool spin_may(struct spin *spin);
+
+void spin_missed(struct spin *spin);
+
+/* Whether the thread's involuntary switches so far are wanted now. */
+bool spin_hit(struct spin *spin);
+void spin_judge(struct spin *spin, long switches);
+
+/* Processors that this process may use at a time. */
+unsigned spin_processors(void);
+
+/*
+ * Look until one of these is ready, for the time given, where spin_may.
+ * Returns how many are, 0 where it is time to sleep.  What counts as a hit is
+ * the first; the others end the looking.
+ */
+int spin_look(struct spin *spin, struct pollfd *fds, nfds_t count);
+
+#endif

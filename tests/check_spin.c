@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What decides is told of waits, hits, misses and switches; no test waits or
+ * looks at a clock.
+ */
+#include "config.h"
+
+#include "tests/stage.h"
+
+#include <sched.h>
+#include <unistd.h>
+
+#include "ports/spin_private.h"
+
+static struct spin spin;
+static long switches;
+
+static void begin(void)
+{
+	spin_init(&spin, 0, 2);
+	switches = 100;
+}
+
+/* Waits that sleep before the next that looks. */
+static unsigned skipped(void)
+{
+	unsigned many = 0;
+
+	while (!spin_may(&spin))
+		many++;
+	if (spin.switches < 0)
+		spin.switches = switches;
+	return many;
+}
+
+/* So many hits, with a switch in each `every`th. */
+static void hit(unsigned many, unsigned every)
+{
+	for (unsigned i = 1; i <= many; i++) {
+		ck_assert_uint_eq(skipped(), 0);
+		switches += every && i % every == 0;
+		if (spin_hit(&spin))
+			spin_judge(&spin, switches);
+	}
+}
+
+START_TEST(looks_while_it_pays)
+{
+	begin();
+	hit(1000, 0);
+	ck_assert_uint_eq(skipped(), 0);
+}
+END_TEST
+
+START_TEST(misses_in_a_row_skip_twice_as_many)
+{
+	static const unsigned expected[] = {1, 3, 7, 15, 31, 63, 63, 63};
+
+	begin();
+	for (size_t i = 0; i < sizeof(expected) / sizeof(*expected); i++) {
+		skipped();
+		spin_missed(&spin);
+		ck_assert_uint_eq(skipped(), expected[i]);
+	}
+}
+END_TEST
+
+START_TEST(a_hit_forgives_misses)
+{
+	begin();
+	for (int i = 0; i < 5; i++) {
+		skipped();
+		spin_missed(&spin);
+	}
+	skipped();
+	ck_assert(!spin_hit(&spin));
+	ck_assert_uint_eq(skipped(), 0);
+	spin_missed(&spin);
+	ck_assert_uint_eq(skipped(), 1);
+}
+END_TEST
+
+START_TEST(a_switch_in_eight_hits_is_too_many)
+{
+	begin();
+	hit(16, 8);
+	ck_assert_uint_eq(skipped(), 32);
+}
+END_TEST
+
+START_TEST(a_switch_in_sixteen_is_not)
+{
+	begin();
+	hit(16 * 16, 16);
+	ck_assert_uint_eq(skipped(), 0);
+	ck_assert_uint_eq(spin.penalty, 0);
+}
+END_TEST
+
+START_TEST(penalties_double_up_to_a_limit)
+{
+	unsigned expected = 32;
+
+	begin();
+	hit(16, 1);
+	for (int i = 0; i < 10; i++) {
+		ck_assert_uint_eq(skipped(), expected);
+		switches++;
+		ck_assert(spin_hit(&spin));
+		spin_judge(&spin, switches);
+		expected = expected < 4096 ? 2 * expected : 4096;
+	}
+	ck_assert_uint_eq(expected, 4096);
+	ck_assert_uint_eq(skipped(), 4096);
+}
+END_TEST
+
+START_TEST(switches_while_it_slept_do_not_count)
+{
+	begin();
+	hit(16, 1);
+	switches += 1000;
+	ck_assert_uint_eq(skipped(), 32);
+	hit(16, 0);
+	ck_assert_uint_eq(skipped(), 0);
+}
+END_TEST
+
+START_TEST(a_penalty_is_forgiven_when_it_pays_again)
+{
+	begin();
+	hit(16, 1);
+	skipped();
+	switches++;
+	ck_assert(spin_hit(&spin));
+	spin_judge(&spin, switches);
+	ck_assert_uint_eq(skipped(), 64);
+	hit(16, 0);
+	hit(16, 1);
+	ck_assert_uint_eq(skipped(), 32);
+}
+END_TEST
+
+/* As where another thread goes on with it. */
+START_TEST(switches_that_went_back_are_none)
+{
+	begin();
+	hit(15, 0);
+	switches = 0;
+	hit(1, 0);
+	ck_assert_uint_eq(skipped(), 0);
+}
+END_TEST
+
+START_TEST(with_one_processor_it_never_looks)
+{
+	spin_init(&spin, 0, 1);
+	ck_assert(!spin_may(&spin));
+	spin_init(&spin, 50, 0);
+	ck_assert(!spin_may(&spin));
+}
+END_TEST
+
+START_TEST(by_option_it_never_looks_or_longer)
+{
+	spin_init(&spin, -1, 2);
+	ck_assert(!spin_may(&spin));
+	spin_init(&spin, 70, 2);
+	ck_assert(spin.ns == 70000);
+	spin_init(&spin, 0, 2);
+	ck_assert(spin.ns == SPIN_US * 1000);
+}
+END_TEST
+
+START_TEST(affinity_is_looked_at)
+{
+	cpu_set_t all, one;
+
+	ck_works(sched_getaffinity(0, sizeof(all), &all));
+	ck_assert_uint_le(spin_processors(), (unsigned)CPU_COUNT(&all));
+	CPU_ZERO(&one);
+	for (unsigned i = 0; i < CPU_SETSIZE && !CPU_COUNT(&one); i++)
+		if (CPU_ISSET(i, &all))
+			CPU_SET(i, &one);
+	ck_works(sched_setaffinity(0, sizeof(one), &one));
+	ck_assert_uint_le(spin_processors(), 1);
+	ck_works(sched_setaffinity(0, sizeof(all), &all));
+}
+END_TEST
+
+/* ---- looking ---- */
+
+static int ends[2];
+static struct pollfd fds[2];
+
+static void open_pipe(void)
+{
+	ck_works(pipe(ends));
+	fds[0] = (struct pollfd){.fd = ends[0], .events = POLLIN};
+	fds[1] = (struct pollfd){.fd = ends[1], .events = POLLOUT};
+}
+
+static void close_pipe(void)
+{
+	close(ends[0]);
+	close(ends[1]);
+}
+
+START_TEST(what_is_there_is_a_hit)
+{
+	open_pipe();
+	begin();
+	ck_assert_int_eq(write(ends[1], "a", 1), 1);
+	ck_assert_int_eq(spin_look(&spin, fds, 1), 1);
+	ck_assert_int_eq(fds[0].revents, POLLIN);
+	ck_assert_uint_eq(spin.hits, 1);
+	close_pipe();
+}
+END_TEST
+
+START_TEST(what_does_not_come_is_a_miss)
+{
+	open_pipe();
+	begin();
+	ck_assert_int_eq(spin_look(&spin, fds, 1), 0);
+	ck_assert_uint_eq(spin.misses, 1);
+	ck_assert_int_eq(spin_look(&spin, fds, 1), 0);
+	ck_assert_uint_eq(spin.misses, 1);
+	close_pipe();
+}
+END_TEST
+
+START_TEST(what_else_is_ready_is_neither)
+{
+	open_pipe();
+	begin();
+	ck_assert_int_eq(spin_look(&spin, fds, 2), 1);
+	ck_assert_int_eq(fds[0].revents, 0);
+	ck_assert_int_eq(fds[1].revents, POLLOUT);
+	ck_assert_uint_eq(spin.hits, 0);
+	ck_assert_uint_eq(spin.misses, 0);
+	close_pipe();
+}
+END_TEST
+
+static void fill(Suite *suite)
+{
+	TCase *deciding = stage_case(suite, "deciding");
+	TCase *looking = stage_case(suite, "looking");
+
+	tcase_add_test(deciding, looks_while_it_pays);
+	tcase_add_test(deciding, misses_in_a_row_skip_twice_as_many);
+	tcase_add_test(deciding, a_hit_forgives_misses);
+	tcase_add_test(deciding, a_switch_in_eight_hits_is_too_many);
+	tcase_add_test(deciding, a_switch_in_sixteen_is_not);
+	tcase_add_test(deciding, penalties_double_up_to_a_limit);
+	tcase_add_test(deciding, switches_while_it_slept_do_not_count);
+	tcase_add_test(deciding, a_penalty_is_forgiven_when_it_pays_again);
+	tcase_add_test(deciding, switches_that_went_back_are_none);
+	tcase_add_test(deciding, with_one_processor_it_never_looks);
+	tcase_add_test(deciding, by_option_it_never_looks_or_longer);
+	tcase_add_test(deciding, affinity_is_looked_at);
+	tcase_add_test(looking, what_is_there_is_a_hit);
+	tcase_add_test(looking, what_does_not_come_is_a_miss);
+	tcase_add_test(looking, what_else_is_ready_is_neither);
+}
+
+int main(void)
+{
+	return stage_run("spin", fill);
+}
