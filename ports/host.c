@@ -532,11 +532,11 @@ static void on_posted(uv_async_t *async)
 	host_settle();
 }
 
-static void on_tasks_ended(uv_poll_t *poll, int status, int events)
+static void on_tasks_ended(uv_poll_t *poll, int status, int which)
 {
 	(void)poll;
 	(void)status;
-	(void)events;
+	(void)which;
 	hear_of_ends();
 	host_settle();
 }

@@ -16,7 +16,8 @@ static struct drivers *find_drivers(const struct host_options *options,
 	struct drivers *drivers = drivers_new(built_in);
 	const char **directory;
 
-	for (directory = options->directories; drivers && *directory;
+	for (directory = options->directories;
+	     drivers && directory && *directory;
 	     directory++)
 		if (drivers_add_directory(drivers, *directory) < 0) {
 			drivers_end(drivers);

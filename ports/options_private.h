@@ -19,7 +19,7 @@ struct host_limits {
 };
 
 struct host_options {
-	const char **directories; /* of --drivers; ends with NULL */
+	const char **directories; /* of --drivers; ends with NULL; or NULL */
 	struct host_limits client, outlet;
 	uint32_t max_outlets; /* of a client */
 	uint32_t max_calls;   /* under way in an outlet */
