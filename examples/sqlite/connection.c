@@ -12,6 +12,7 @@
 #include "sqlite_driver.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <reclaim.h>
 #include <stdio.h>
 #include <string.h>
@@ -79,85 +80,47 @@ int connection_notice(struct connection *connection)
 
 /* ---- opening ---- */
 
-/* Somebody else has the lock: SQLite asks whether to try again. */
-static int wait_for_lock(void *arg, int tries)
-{
-	enum { STEP_MS = 10 };
-	const struct connection *connection = arg;
-
-	if (tries * STEP_MS >= connection->busy_ms ||
-	    atomic_load(&connection->running->cancelled))
-		return 0;
-	sqlite3_sleep(STEP_MS);
-	return 1;
-}
-
-struct settings {
-	char path[4096];
-	int flags;
-	int64_t busy_ms;
-};
-
-static int take_path(struct settings *settings, struct reclaim_reader *args)
+static int take_path(struct reclaim_reader *args, char path[PATH_MAX])
 {
 	const void *data;
 	size_t len;
 
-	if (reclaim_get_binary(args, &data, &len) < 0)
+	if (reclaim_get_binary(args, &data, &len) < 0 || len >= PATH_MAX ||
+	    memchr(data, 0, len))
 		return -1;
-	if (len >= sizeof(settings->path) || memchr(data, 0, len))
-		return -1;
-	memcpy(settings->path, data, len);
-	settings->path[len] = 0;
+	memcpy(path, data, len);
+	path[len] = 0;
 	return 0;
 }
 
-static int take_mode(struct settings *settings, struct reclaim_reader *args)
+static int take_mode(struct reclaim_reader *args, int *flags)
 {
 	char mode[RECLAIM_ATOM_SIZE];
 
 	if (reclaim_get_atom(args, mode) < 0)
 		return -1;
 	if (!strcmp(mode, "create"))
-		settings->flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+		*flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
 	else if (!strcmp(mode, "write"))
-		settings->flags = SQLITE_OPEN_READWRITE;
+		*flags = SQLITE_OPEN_READWRITE;
 	else if (!strcmp(mode, "read"))
-		settings->flags = SQLITE_OPEN_READONLY;
+		*flags = SQLITE_OPEN_READONLY;
 	else
 		return -1;
 	return 0;
 }
 
-static int take_option(struct settings *settings, struct reclaim_reader *args)
+/* {Path, create | write | read} */
+static int take_args(struct reclaim_reader *args, char path[PATH_MAX],
+		     int *flags)
 {
-	char key[RECLAIM_ATOM_SIZE];
+	uint32_t arity;
 
-	if (reclaim_get_atom(args, key) < 0)
-		return -1;
-	if (!strcmp(key, "mode"))
-		return take_mode(settings, args);
-	if (strcmp(key, "busy_timeout") != 0 ||
-	    reclaim_get_int64(args, &settings->busy_ms) < 0)
-		return -1;
-	return settings->busy_ms >= 0 && settings->busy_ms <= INT32_MAX ? 0
-									: -1;
-}
-
-/* {Path, #{mode => create | write | read, busy_timeout => Milliseconds}} */
-static int take_settings(struct settings *settings, struct reclaim_reader *args)
-{
-	uint32_t arity, pairs;
-
-	settings->flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
-	settings->busy_ms = 2000;
-	if (reclaim_get_tuple(args, &arity) < 0 || arity != 2 ||
-	    take_path(settings, args) < 0 || reclaim_get_map(args, &pairs) < 0)
-		return -1;
-	while (pairs--)
-		if (take_option(settings, args) < 0)
-			return -1;
-	return 0;
+	if (reclaim_get_tuple(args, &arity) == 0 && arity == 2 &&
+	    take_path(args, path) == 0 && take_mode(args, flags) == 0)
+		return 0;
+	errno = EINVAL;
+	return -1;
 }
 
 static int error_of(sqlite3 *db, int code)
@@ -169,14 +132,16 @@ static int error_of(sqlite3 *db, int code)
 	return error ? error : EIO;
 }
 
-/* A handle from here on, or closed. */
-static sqlite3 *open_database(const struct settings *settings)
+/*
+ * A handle from here on, or closed.  Only one thread at a time uses it, so it
+ * has no mutex.
+ */
+static sqlite3 *open_database(const char *path, int flags)
 {
 	sqlite3 *db;
-	int code = sqlite3_open_v2(settings->path, &db,
-				   settings->flags | SQLITE_OPEN_NOMUTEX |
-					   SQLITE_OPEN_EXRESCODE,
-				   NULL);
+	int code = sqlite3_open_v2(
+		path, &db, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
+		NULL);
 
 	if (code != SQLITE_OK)
 		errno = error_of(db, code & 0xff);
@@ -188,21 +153,18 @@ static sqlite3 *open_database(const struct settings *settings)
 
 struct connection *connection_open(struct reclaim_reader *args)
 {
-	struct settings settings;
 	struct connection *connection;
+	char path[PATH_MAX];
+	int flags;
 
-	if (take_settings(&settings, args) < 0) {
-		errno = EINVAL;
+	if (take_args(args, path, &flags) < 0)
 		return NULL;
-	}
 	connection = save_calloc(1, sizeof(*connection));
 	if (!connection)
 		return NULL;
-	connection->db = open_database(&settings);
+	connection->db = open_database(path, flags);
 	if (!connection->db)
 		return NULL;
-	connection->busy_ms = (int)settings.busy_ms;
 	sqlite3_limit(connection->db, SQLITE_LIMIT_SQL_LENGTH, MAX_SQL);
-	sqlite3_busy_handler(connection->db, wait_for_lock, connection);
 	return connection;
 }

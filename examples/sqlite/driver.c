@@ -21,7 +21,7 @@
 
 /* ---- answers ---- */
 
-static struct reclaim_writer *answer_anew(struct request *request)
+struct reclaim_writer *answer_anew(struct request *request)
 {
 	reclaim_writer_end(&request->answer);
 	reclaim_writer_init(&request->answer, NULL, 0);
@@ -111,10 +111,11 @@ int answer_failed(struct request *request, int code)
 
 /* ---- requests ---- */
 
+/* At once for writing: then only this may have to be tried again. */
 static int begin(struct request *request, struct reclaim_reader *args)
 {
 	(void)args;
-	return statement_run(request, "BEGIN");
+	return statement_run(request, "BEGIN IMMEDIATE");
 }
 
 static int commit(struct request *request, struct reclaim_reader *args)
@@ -194,7 +195,6 @@ static int run(void *arg)
 	const struct operation *operation;
 	struct reclaim_reader reader;
 
-	request->connection->running = request;
 	reclaim_writer_init(&request->answer, NULL, 0);
 	reclaim_reader_init(&reader, request->question.data,
 			    request->question.len);
@@ -205,7 +205,8 @@ static int run(void *arg)
 	return operation->run(request, &reader);
 }
 
-/* What is waiting for a lock looks at the flag. */
+/* The flag is for between two statements, when there is nothing to interrupt.
+ */
 static void cancel(void *arg)
 {
 	struct request *request = arg;

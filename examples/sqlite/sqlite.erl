@@ -25,6 +25,9 @@
 %% Beside them what `reclaim:call/3' returns: `{error, timeout}', when the request
 %% was interrupted, `{error, closed}', `{error, host_down}'.
 %%
+%% Where somebody else has locked what a request wants, it is tried again and again,
+%% until its time is over; then it is `{error, {busy, _}}'.  That costs no thread.
+%%
 %% Requests of one database are done one after the other.  One that is interrupted
 %% takes with it the statements of that database that are between two steps: their
 %% next step is `{error, {interrupt, _}}'.
@@ -46,21 +49,21 @@
     | infinity | '-infinity'.
 -type row() :: [value()].
 -type error() :: {error, {atom(), binary()} | atom()}.
--type options() :: #{mode => create | write | read, busy_timeout => non_neg_integer()}.
-%% `mode': whether it may be written, and made where there is none (`create');
-%% `busy_timeout': how long to wait for another's lock, in ms (2000).
+-type mode() :: create | write | read.
+%% Whether it may be written, and is made where there is none.
 
 -define(TIMEOUT, 15000).
+-define(BUSY_MS, 10). % and what is locked is tried again
 
-%% @equiv open(Host, Path, #{})
+%% @equiv open(Host, Path, create)
 -spec open(reclaim:host(), iodata()) -> {ok, db()} | error().
 open(Host, Path) ->
-    open(Host, Path, #{}).
+    open(Host, Path, create).
 
 %% @doc Open a database: `:memory:' for one that is nowhere else.
--spec open(reclaim:host(), iodata(), options()) -> {ok, db()} | error().
-open(Host, Path, Options) ->
-    reclaim:open(Host, sqlite, {unicode:characters_to_binary(Path), Options}).
+-spec open(reclaim:host(), iodata(), mode()) -> {ok, db()} | error().
+open(Host, Path, Mode) ->
+    reclaim:open(Host, sqlite, {text(Path), Mode}).
 
 -spec close(db()) -> ok | error().
 close(Db) ->
@@ -203,7 +206,34 @@ call(Db, Request) ->
 
 %% The driver's own answer is in the term: its errors have words.
 call(Db, Request, Timeout) ->
+    try_until(Db, Request, deadline(Timeout), Timeout).
+
+try_until(Db, Request, Deadline, Timeout) ->
     case reclaim:call(Db, Request, Timeout) of
+        {ok, {error, {busy, _}} = Answer} -> try_again(Db, Request, Deadline, Answer);
+        {ok, {busy, Done}} -> try_again(Db, rest(Request, Done), Deadline, busy());
         {ok, Answer} -> Answer;
         Error -> Error
     end.
+
+try_again(Db, Request, Deadline, Answer) ->
+    case left(Deadline) of
+        Left when Left > ?BUSY_MS ->
+            timer:sleep(?BUSY_MS),
+            try_until(Db, Request, Deadline, Left);
+        _ ->
+            Answer
+    end.
+
+%% So many bytes of it are done.
+rest({exec, Sql}, Done) ->
+    {exec, binary:part(Sql, Done, byte_size(Sql) - Done)}.
+
+busy() ->
+    {error, {busy, <<"database is locked">>}}.
+
+deadline(infinity) -> infinity;
+deadline(Timeout) -> erlang:monotonic_time(millisecond) + Timeout.
+
+left(infinity) -> infinity;
+left(Deadline) -> Deadline - erlang:monotonic_time(millisecond).

@@ -2,7 +2,7 @@
 /*
  * A driver for SQLite: what its parts share.
  *
- *	connection.c	opening, transactions, waiting for locks
+ *	connection.c	opening, transactions
  *	statement.c	statements and their rows
  *	values.c	terms into SQLite's values, and back
  *	driver.c	requests: jobs, and the table of them
@@ -33,11 +33,9 @@ struct statement {
 /* An outlet's state. */
 struct connection {
 	sqlite3 *db;
-	int busy_ms;		      /* how long to wait for a lock */
 	struct statement *statements; /* newest first */
 	uint64_t last_number;
 	reclaim_token transaction; /* while one is open and known */
-	struct request *running;
 };
 
 /* A call, and its job's argument: memory of the call's task. */
@@ -52,7 +50,8 @@ struct request {
 
 /* ---- answers: each is the whole of it, and the last one counts ---- */
 
-/* `ok`; {ok, ...}, with one term to follow. */
+/* What follows; `ok`; {ok, ...}, with one term to follow. */
+struct reclaim_writer *answer_anew(struct request *request);
 int answer_ok(struct request *request);
 struct reclaim_writer *answer_with(struct request *request);
 
@@ -65,7 +64,7 @@ int answer_refused(struct request *request, const char *code,
 
 /* ---- connection.c ---- */
 
-/* Opened from {Path, Options}, a handle of the current task.  NULL, errno. */
+/* Opened from {Path, Mode}, a handle of the current task.  NULL, errno. */
 struct connection *connection_open(struct reclaim_reader *args);
 
 /* A transaction has begun or ended: have it be a handle, or none. */

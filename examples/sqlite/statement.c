@@ -56,7 +56,10 @@ static int get_sql(struct request *request, struct reclaim_reader *args,
 	return 0;
 }
 
-/* The first of what is in `sql', which it takes away; NULL: it was blank. */
+/*
+ * The first of what is in `sql', which it takes away; NULL: it was blank.
+ * SQLite's code.
+ */
 static int prepare_next(struct request *request, const char **sql, size_t *len,
 			sqlite3_stmt **statement)
 {
@@ -65,14 +68,14 @@ static int prepare_next(struct request *request, const char **sql, size_t *len,
 				      statement, &rest);
 
 	if (code != SQLITE_OK)
-		return answer_failed(request, code);
+		return code;
 	*len -= (size_t)(rest - *sql);
 	*sql = rest;
 	if (!*statement ||
 	    reclaim_track(&statement_kind, *statement, &request->token) == 0)
-		return 0;
+		return SQLITE_OK;
 	sqlite3_finalize(*statement);
-	return answer_refused(request, "nomem", "%m");
+	return SQLITE_NOMEM;
 }
 
 static bool is_blank(const char *sql, size_t len)
@@ -84,22 +87,27 @@ static bool is_blank(const char *sql, size_t len)
 	return len == 0;
 }
 
-/* Exactly one. */
+/* Exactly one; or -1, answered. */
 static int prepare(struct request *request, struct reclaim_reader *args,
 		   sqlite3_stmt **statement)
 {
 	const char *sql;
 	size_t len;
+	int code;
 
-	if (get_sql(request, args, &sql, &len) < 0 ||
-	    prepare_next(request, &sql, &len, statement) < 0)
+	if (get_sql(request, args, &sql, &len) < 0)
 		return -1;
-	if (*statement && is_blank(sql, len))
-		return 0;
-	return answer_refused(request, "badarg",
-			      *statement ? "more than one statement: exec "
-					   "takes several"
-					 : "there is no statement in the SQL");
+	code = prepare_next(request, &sql, &len, statement);
+	if (code != SQLITE_OK)
+		return answer_failed(request, code);
+	if (!*statement)
+		return answer_refused(request, "badarg",
+				      "there is no statement in the SQL");
+	if (!is_blank(sql, len))
+		return answer_refused(request, "badarg",
+				      "more than one statement: exec takes "
+				      "several");
+	return 0;
 }
 
 /* In the outlet's task: no longer the job's. */
@@ -215,39 +223,59 @@ int statement_query(struct request *request, struct reclaim_reader *args)
 			   put_rows(request, statement, UINT64_MAX));
 }
 
-static int run(struct request *request, const char *sql, size_t len)
+/* The first of what is in `sql', which it takes away when it is done. */
+static int run_next(struct request *request, const char **sql, size_t *len)
 {
+	const char *rest = *sql;
+	size_t left = *len;
 	sqlite3_stmt *statement;
-	int code;
+	int code = prepare_next(request, &rest, &left, &statement);
 
-	while (!is_blank(sql, len)) {
-		if (prepare_next(request, &sql, &len, &statement) < 0)
-			return -1;
-		if (!statement)
-			continue;
-		while ((code = step(request, statement)) == SQLITE_ROW)
-			continue;
-		if (code != SQLITE_DONE)
-			return answer_failed(request, code);
+	if (code != SQLITE_OK)
+		return code;
+	while (statement && (code = step(request, statement)) == SQLITE_ROW)
+		continue;
+	if (statement && code != SQLITE_DONE)
+		return code;
+	if (statement)
 		reclaim_undefer(request->token, 1);
-	}
-	return answer_ok(request);
+	*sql = rest;
+	*len = left;
+	return SQLITE_OK;
 }
 
 int statement_run(struct request *request, const char *sql)
 {
-	return run(request, sql, strlen(sql));
+	size_t len = strlen(sql);
+	int code = run_next(request, &sql, &len);
+
+	return code == SQLITE_OK ? answer_ok(request)
+				 : answer_failed(request, code);
 }
 
-/* {exec, Sql}: any number of statements; their rows are dropped. */
+/*
+ * {exec, Sql}: any number of statements; their rows are dropped.  {busy, Done}:
+ * so many bytes of it are done, and it was busy at the rest.
+ */
 int statement_exec(struct request *request, struct reclaim_reader *args)
 {
-	const char *sql;
+	struct reclaim_writer *to;
+	int code = SQLITE_OK;
+	const char *sql, *at;
 	size_t len;
 
 	if (get_sql(request, args, &sql, &len) < 0)
 		return -1;
-	return run(request, sql, len);
+	for (at = sql; code == SQLITE_OK && !is_blank(at, len);)
+		code = run_next(request, &at, &len);
+	if (code == SQLITE_OK)
+		return answer_ok(request);
+	if ((code & 0xff) != SQLITE_BUSY)
+		return answer_failed(request, code);
+	to = answer_anew(request);
+	reclaim_put_tuple(to, 2);
+	reclaim_put_atom(to, "busy");
+	return reclaim_put_uint64(to, (uint64_t)(at - sql));
 }
 
 /* {bind, Statement, Values}: from the beginning again, with these. */
