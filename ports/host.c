@@ -157,7 +157,7 @@ void client_put(struct client *client)
 	free(client);
 }
 
-static void end_client(struct client *client, const char *reason)
+void client_end(struct client *client, const char *reason)
 {
 	struct reclaim_outlet *outlet, *next;
 
@@ -172,7 +172,7 @@ static void end_clients(const char *reason)
 	struct client *client, *next;
 
 	HASH_ITER(hh, host.clients, client, next)
-		end_client(client, reason);
+		client_end(client, reason);
 }
 
 static void give(struct reclaim_outlet *outlet, const struct wire_frame *frame)
@@ -311,7 +311,7 @@ static void take_client_down(const struct wire_frame *frame)
 	struct client *client = find_client(frame->field[0]);
 
 	if (client)
-		end_client(client, "client_down");
+		client_end(client, "client_down");
 }
 
 static void take(const struct wire_frame *frame)

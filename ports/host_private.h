@@ -111,4 +111,7 @@ int host_reply_error(uint64_t call, const char *reason);
 struct client *client_get(uint64_t id, const char *label);
 void client_put(struct client *client);
 
+/* All of its outlets end. */
+void client_end(struct client *client, const char *reason);
+
 #endif

@@ -11,8 +11,10 @@
 #include "ports/call_private.h"
 #include "ports/clock_private.h"
 #include "ports/job_private.h"
+#include "ports/limits_private.h"
 #include "ports/log_private.h"
 #include "ports/monitor_private.h"
+#include "ports/program_private.h"
 #include "ports/watch_private.h"
 #include "ports/watchdog_private.h"
 #include "reclaim.h"
@@ -66,6 +68,7 @@ void outlet_leave(struct reclaim_outlet *outlet, reclaim_tid task)
 	host.running = 0;
 	outlet->inside--;
 	outlet_touch(outlet);
+	limits_look_soon();
 }
 
 void outlet_misses(struct reclaim_outlet *outlet, const char *callback)
@@ -206,6 +209,8 @@ static const struct reclaim_driver *find_driver(const char *name,
 	const struct reclaim_driver *driver;
 	char why[512];
 
+	if (!strcmp(name, program_driver.name))
+		return &program_driver;
 	driver = drivers_find(host.drivers, name, why, sizeof(why));
 	if (driver)
 		return driver;
@@ -358,6 +363,9 @@ static void proceed(struct reclaim_outlet *outlet)
 static void bury(struct reclaim_outlet *outlet)
 {
 	outlet->stage = OUTLET_GONE;
+	if (outlet->has_status)
+		host_send(WIRE_EXIT_STATUS, outlet->id,
+			  (uint32_t)outlet->status, 0, NULL, 0);
 	refuse(outlet->id, outlet->reason);
 	HASH_DEL(host.outlets, outlet);
 	LIST_REMOVE(outlet, of_client);

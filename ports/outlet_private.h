@@ -50,6 +50,8 @@ struct reclaim_outlet {
 	bool busy;
 	bool over; /* more than `high` waits */
 	bool missed; /* a callback that its driver has not; and told so */
+	bool has_status; /* a program's, told before `closed` */
+	int status;
 	unsigned inside; /* callbacks under way */
 	char reason[REASON_MAX];
 

@@ -31,6 +31,7 @@
 #include "ports/input_private.h"
 #include "ports/pipes_private.h"
 #include "ports/spin_private.h"
+#include "ports/streams_private.h"
 #include "reclaim.h"
 
 /* A pipe's default capacity: one write fills it. */
@@ -399,6 +400,12 @@ static bool are_valid(const struct reclaim_port_opts *opts)
 	       opts->hangup_ms >= 0 && opts->max_queue <= INT_MAX;
 }
 
+/* A program that runs as a task has its own; its end is its host's to see. */
+static bool is_task_s(const struct reclaim_port_opts *opts)
+{
+	return streams.are_set && !(opts->flags & RECLAIM_PORT_FDS);
+}
+
 static void choose_fds(const struct reclaim_port_opts *opts, int *in, int *out)
 {
 	bool stdio = !(opts->flags & RECLAIM_PORT_NOUSE_STDIO);
@@ -408,7 +415,15 @@ static void choose_fds(const struct reclaim_port_opts *opts, int *in, int *out)
 	if (opts->flags & RECLAIM_PORT_FDS) {
 		*in = opts->in_fd;
 		*out = opts->out_fd;
+	} else if (is_task_s(opts)) {
+		*in = streams.in;
+		*out = streams.out;
 	}
+}
+
+static bool is_watched(const struct reclaim_port_opts *opts)
+{
+	return !(opts->flags & RECLAIM_PORT_NO_WATCH) && !is_task_s(opts);
 }
 
 /* Duplicates above fd 2 that no program inherits. */
@@ -477,14 +492,15 @@ struct reclaim_port *reclaim_port_open(const struct reclaim_port_opts *opts)
 	if (null < 0)
 		goto failed;
 	port->watcher.in = port->in;
-	if (!(opts->flags & RECLAIM_PORT_NO_WATCH) &&
-	    start_watcher(&port->watcher) < 0)
+	if (is_watched(opts) && start_watcher(&port->watcher) < 0)
 		goto failed;
 	if (reclaim_track(&port_kind, port, &port->token) < 0)
 		goto failed;
 	pipes_enlarge(port->in);
 	pipes_enlarge(port->out);
 	pipes_leave(null, in, out);
+	if (in == streams.in)
+		streams.are_set = false; /* a second port is not there */
 	pipes_catch_sigpipe();
 	return port;
 failed:
