@@ -24,8 +24,9 @@
 /* For so long the loop's other handles may have to wait. */
 #define TURN_NS 1000000
 
-/* Looks at what else there is after so many, a look being 250 ns. */
-#define LOOKS_BETWEEN 16
+/* Looks at what else there is after so many, which take 16 us: not while an
+ * answer that comes at once is on its way. */
+#define LOOKS_BETWEEN 64
 
 /* The emulator closes its two pipes one after the other. */
 #define OTHER_PIPE_MS 10
