@@ -234,14 +234,8 @@ int reclaim_outlet_outputv(struct reclaim_outlet *outlet,
 {
 	size_t len;
 
-	if (!host_is_here()) {
-		errno = EPERM;
+	if (outlet_look(outlet) < 0)
 		return -1;
-	}
-	if (!outlet_is_live(outlet)) {
-		errno = ESHUTDOWN;
-		return -1;
-	}
 	if (count < 0 || count > PIECES_MAX) {
 		errno = EINVAL;
 		return -1;

@@ -294,11 +294,9 @@ int reclaim_job_start(struct reclaim_outlet *outlet, uint64_t id,
 	struct call *call = NULL;
 	struct job *job;
 
-	if (!host_is_here())
-		errno = EPERM;
-	else if (!outlet_is_live(outlet))
-		errno = ESHUTDOWN;
-	else if (!what || !what->run || what->flags & ~RECLAIM_JOB_ORDERED)
+	if (outlet_look(outlet) < 0)
+		return -1;
+	if (!what || !what->run || what->flags & ~RECLAIM_JOB_ORDERED)
 		errno = EINVAL;
 	else if (id && (!(call = call_find(id)) || call->outlet != outlet ||
 			call->answered))

@@ -419,8 +419,7 @@ void outlet_settle(struct reclaim_outlet *outlet)
 
 /* ---- the driver's side ---- */
 
-/* In the loop's thread, and not at its end. */
-static int look(const struct reclaim_outlet *outlet)
+int outlet_look(const struct reclaim_outlet *outlet)
 {
 	if (!host_is_here())
 		errno = EPERM;
@@ -454,7 +453,7 @@ reclaim_tid reclaim_outlet_client(const struct reclaim_outlet *outlet)
 int reclaim_outlet_watermarks(struct reclaim_outlet *outlet, size_t low,
 			      size_t high)
 {
-	if (look(outlet) < 0)
+	if (outlet_look(outlet) < 0)
 		return -1;
 	if (low > high) {
 		errno = EINVAL;
@@ -468,7 +467,7 @@ int reclaim_outlet_watermarks(struct reclaim_outlet *outlet, size_t low,
 
 int reclaim_outlet_busy(struct reclaim_outlet *outlet, int on)
 {
-	if (look(outlet) < 0)
+	if (outlet_look(outlet) < 0)
 		return -1;
 	outlet->busy = on;
 	outlet_touch(outlet);
@@ -477,7 +476,7 @@ int reclaim_outlet_busy(struct reclaim_outlet *outlet, int on)
 
 int reclaim_outlet_close(struct reclaim_outlet *outlet, const char *reason)
 {
-	if (look(outlet) < 0) {
+	if (outlet_look(outlet) < 0) {
 		errno = errno == ESHUTDOWN ? EALREADY : errno;
 		return -1;
 	}

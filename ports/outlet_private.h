@@ -123,6 +123,10 @@ void outlet_credit(struct reclaim_outlet *outlet, uint64_t bytes);
 void outlet_send_waiting(struct reclaim_outlet *outlet);
 void outlet_drop_waiting(struct reclaim_outlet *outlet);
 
+/* A driver may use it: in the loop's thread, until it ends.  EPERM, ESHUTDOWN.
+ */
+int outlet_look(const struct reclaim_outlet *outlet);
+
 static inline bool outlet_is_live(const struct reclaim_outlet *outlet)
 {
 	return outlet->stage < OUTLET_ENDING;
