@@ -44,18 +44,25 @@ void outlet_touch(struct reclaim_outlet *outlet)
 
 /* ---- callbacks ---- */
 
-bool outlet_enter(struct reclaim_outlet *outlet, reclaim_tid task,
-		  const char *callback)
+bool outlet_try_enter(struct reclaim_outlet *outlet, reclaim_tid task,
+		      const char *callback)
 {
-	if (reclaim_enter(task) < 0) {
-		outlet_end(outlet, errno == ESRCH ? "killed"
-						  : reclaim_errno_name(errno));
+	if (reclaim_enter(task) < 0)
 		return false;
-	}
 	outlet->inside++;
 	host.running = outlet->id;
 	watchdog_begin(outlet, callback);
 	return true;
+}
+
+bool outlet_enter(struct reclaim_outlet *outlet, reclaim_tid task,
+		  const char *callback)
+{
+	if (outlet_try_enter(outlet, task, callback))
+		return true;
+	outlet_end(outlet,
+		   errno == ESRCH ? "killed" : reclaim_errno_name(errno));
+	return false;
 }
 
 /* Whatever else the callback entered and did not leave is left as well. */

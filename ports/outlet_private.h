@@ -104,9 +104,11 @@ void outlet_task_ended(uint64_t ref);
 /* ---- callbacks ---- */
 
 /*
- * Around each: whether the task could be entered.  Where not the outlet ends:
- * somebody ended its task, or is in it.
+ * Around each: whether the task could be entered.  It cannot where somebody
+ * ended it, or is in it: the outlet ends then.  A call's own task is tried.
  */
+bool outlet_try_enter(struct reclaim_outlet *outlet, reclaim_tid task,
+		      const char *callback);
 bool outlet_enter(struct reclaim_outlet *outlet, reclaim_tid task,
 		  const char *callback);
 void outlet_leave(struct reclaim_outlet *outlet, reclaim_tid task);
