@@ -450,8 +450,8 @@ struct wanted {
 /* Room first: it cannot be missing once the object is there. */
 static int reserve(struct objects *objects)
 {
-	struct loaded *grown = reallocarray(objects->list, objects->count + 1,
-					    sizeof(*grown));
+	struct loaded *grown =
+		reallocarray(objects->list, objects->count + 1, sizeof(*grown));
 
 	if (grown)
 		objects->list = grown;

@@ -26,7 +26,7 @@ static void look(uv_timer_t *unused)
 	struct client *client, *next;
 
 	(void)unused;
-	HASH_ITER(hh, host.clients, client, next) {
+	HASH_ITER (hh, host.clients, client, next) {
 		struct tree_sums sums = tree_sum_up(client->task);
 
 		if (!is_over(&sums))

@@ -146,9 +146,8 @@ static bool make_task(struct reclaim_outlet *outlet)
 	return outlet->down != 0;
 }
 
-static struct reclaim_outlet *make(uint64_t id, int64_t window,
-				   const struct reclaim_driver *driver,
-				   struct client *client)
+static struct reclaim_outlet *
+make(uint64_t id, const struct reclaim_driver *driver, struct client *client)
 {
 	struct reclaim_outlet *outlet = calloc(1, sizeof(*outlet));
 
@@ -157,7 +156,6 @@ static struct reclaim_outlet *make(uint64_t id, int64_t window,
 	outlet->id = id;
 	outlet->driver = driver;
 	outlet->client = client;
-	outlet->may_send = window;
 	outlet->may_receive = (int64_t)host.options->window;
 	outlet->low = LOW_WATERMARK;
 	outlet->high = HIGH_WATERMARK;
@@ -220,7 +218,6 @@ static const struct reclaim_driver *find_driver(const char *name,
 }
 
 static struct reclaim_outlet *admit(uint64_t id, uint64_t client_id,
-				    int64_t window,
 				    const struct request *request,
 				    const char **reason)
 {
@@ -238,7 +235,7 @@ static struct reclaim_outlet *admit(uint64_t id, uint64_t client_id,
 	if (client->count >= host.options->max_outlets)
 		*reason = "system_limit";
 	else
-		outlet = make(id, window, driver, client);
+		outlet = make(id, driver, client);
 	if (!outlet)
 		client_put(client);
 	return outlet;
@@ -255,8 +252,7 @@ void outlet_open(const struct wire_frame *frame)
 		refuse(frame->field[0], "badarg");
 		return;
 	}
-	outlet = admit(frame->field[0], frame->field[1],
-		       (int64_t)frame->field[2], &request, &reason);
+	outlet = admit(frame->field[0], frame->field[1], &request, &reason);
 	if (!outlet) {
 		refuse(frame->field[0], reason);
 		return;
@@ -265,6 +261,8 @@ void outlet_open(const struct wire_frame *frame)
 		return;
 	outlet->started = true;
 	host_send(WIRE_OPENED, outlet->id, host.options->window, 0, NULL, 0);
+	/* What `start` has output comes behind that. */
+	outlet_credit(outlet, frame->field[2]);
 }
 
 /* Its pipe is the only bound: no credit is asked for. */
@@ -278,11 +276,13 @@ int outlet_open_plain(uint64_t id, const char *driver)
 	reclaim_reader_init(&request.args, nil, sizeof(nil));
 	if (driver) {
 		snprintf(request.driver, sizeof(request.driver), "%s", driver);
-		outlet = admit(id, 1, INT64_MAX / 2, &request, &reason);
+		outlet = admit(id, 1, &request, &reason);
 	}
 	if (outlet && start(outlet, &request.args) == 0) {
 		outlet->started = true;
 		outlet->may_receive = INT64_MAX / 2;
+		outlet_credit(outlet, INT64_MAX / 2);
+		host_settle();
 		return 0;
 	}
 	reclaim_say(RECLAIM_ERROR, "driver %s cannot be opened: %s",
@@ -330,7 +330,7 @@ void outlet_end(struct reclaim_outlet *outlet, const char *reason)
 	clock_end_all(outlet);
 	monitor_end_all(outlet);
 	call_end_all(outlet);
-	job_cancel_all(outlet, NULL);
+	job_cancel_outlet(outlet);
 	outlet_touch(outlet);
 }
 

@@ -48,8 +48,8 @@ struct reclaim_outlet {
 	bool started;
 	bool touched, is_waiting; /* in the host's lists */
 	bool busy;
-	bool over; /* more than `high` waits */
-	bool missed; /* a callback that its driver has not; and told so */
+	bool over;	 /* more than `high` waits */
+	bool missed;	 /* a callback that its driver has not; and told so */
 	bool has_status; /* a program's, told before `closed` */
 	int status;
 	unsigned inside; /* callbacks under way */
@@ -70,7 +70,8 @@ struct reclaim_outlet {
 	LIST_HEAD(, clock) clocks;
 	LIST_HEAD(, process_monitor) monitors;
 	char *registered;
-	uint64_t down; /* the root's monitor of its task, as long as there is one */
+	uint64_t down; /* the root's monitor of its task, as long as there is
+			  one */
 
 	LIST_ENTRY(reclaim_outlet) of_client;
 	TAILQ_ENTRY(reclaim_outlet) to_settle, to_send;

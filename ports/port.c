@@ -234,26 +234,58 @@ static void wait_readable(int fd)
 	poll(&in, 1, -1);
 }
 
+/* What is there now, by a descriptor that would block: -1 EAGAIN if nothing. */
+static ssize_t read_now(int fd, char *at, size_t len)
+{
+	struct iovec iov = {at, len};
+	struct pollfd in = {.fd = fd, .events = POLLIN};
+	ssize_t n = preadv2(fd, &iov, 1, -1, RWF_NOWAIT);
+
+	if (n >= 0 || errno == EAGAIN)
+		return n;
+	/* Linux knows of pipes what it may do so since 6.4. */
+	if (poll(&in, 1, 0) > 0)
+		return read(fd, at, len);
+	errno = EAGAIN;
+	return -1;
+}
+
+/* -1 with errno EAGAIN where it is time to sleep. */
+static ssize_t look(struct reclaim_port *port, char *at, size_t len)
+{
+	ssize_t n;
+
+	errno = EAGAIN;
+	if (!spin_begin(&port->spin))
+		return -1;
+	do {
+		n = read_now(port->in, at, len);
+		if (n < 0 && errno == EAGAIN)
+			continue;
+		spin_hit(&port->spin);
+		return n;
+	} while (spin_on(&port->spin));
+	errno = EAGAIN;
+	return -1;
+}
+
 /* Read once, at least a byte unless at the end. */
 static int fill(struct reclaim_port *port)
 {
-	struct pollfd in = {.fd = port->in, .events = POLLIN};
 	size_t len;
 	ssize_t n;
 	char *at;
 
 	if (input_room(&port->input, &at, &len) < 0)
 		return -1;
-	spin_look(&port->spin, &in, 1);
-	for (;;) {
+	n = look(port, at, len);
+	while (n < 0 && (errno == EAGAIN || errno == EINTR)) {
 		n = read(port->in, at, len);
-		if (n >= 0)
-			break;
-		if (errno == EAGAIN)
+		if (n < 0 && errno == EAGAIN)
 			wait_readable(port->in);
-		else if (errno != EINTR)
-			return -1;
 	}
+	if (n < 0)
+		return -1;
 	input_add(&port->input, (size_t)n);
 	port->at_end = n == 0;
 	return 0;

@@ -132,7 +132,7 @@ static void put_outlets(struct reclaim_writer *term)
 	const struct reclaim_outlet *outlet, *next;
 
 	reclaim_put_list(term, HASH_CNT(hh, host.outlets));
-	HASH_ITER(hh, host.outlets, outlet, next)
+	HASH_ITER (hh, host.outlets, outlet, next)
 		put_outlet(term, outlet);
 	reclaim_put_end(term);
 }
@@ -147,7 +147,7 @@ static void put_host(struct reclaim_writer *term)
 	struct reclaim_task_info info = {0};
 	uint64_t calls = 0, jobs = 0;
 
-	HASH_ITER(hh, host.outlets, outlet, next) {
+	HASH_ITER (hh, host.outlets, outlet, next) {
 		calls += outlet->calls_count;
 		jobs += outlet->jobs_count;
 	}
