@@ -242,7 +242,11 @@ RECLAIM_API int reclaim_outlet_demonitor(struct reclaim_outlet *outlet,
 /* ---- jobs ---- */
 
 /* reclaim_job.flags */
-#define RECLAIM_JOB_ORDERED 1u /* one at a time and in order, in its outlet */
+/*
+ * One at a time and in order, in its outlet: the next begins when ready_async of
+ * the one before has returned, and its task has ended.
+ */
+#define RECLAIM_JOB_ORDERED 1u
 
 /*
  * Work for another thread.  Constant.  `run` has a task of its own entered,
