@@ -98,6 +98,9 @@
 %% ms: calls that crossed its end.  One look serves all that ended meanwhile.
 -define(SWEEP_MS, 10).
 
+%% Before the term of an open frame.
+-define(OPEN_HEAD, 32).
+
 %% How many bytes of what is no frame are shown.
 -define(SHOWN, 64).
 
@@ -405,7 +408,7 @@ closed(Number, Why, O = #outlet{out = Out, owner = Owner, state = State, from = 
 %% Nothing refers to it any more, but calls that crossed its end.
 over(Number, #outlet{out = Out, waiting = Waiting, name = Name}, S) ->
     #host{outlets = Outlets, ended = Ended} = S,
-    reclaim_outlet:end_it(Out),
+    reclaim_outlet:end_it(Out, closed),
     wake(Waiting, {error, closed}),
     ets:delete(reclaim_outlets, {self(), Number}),
     Name =:= none orelse ets:delete(reclaim_names, {self(), Name}),
@@ -471,6 +474,11 @@ about_log(Outlet, Task, Name, S = #host{outlets = Outlets}) ->
 
 %% ---- what processes ask ----
 
+request({open, Term, _, _}, From, S = #host{max_frame = Max}) when
+    byte_size(Term) + ?OPEN_HEAD > Max
+->
+    answer(From, {error, emsgsize}),
+    S;
 request({open, Term, Window, Credit}, From = {Owner, _}, S0) ->
     {#client{number = Client}, S} = client(Owner, S0),
     #host{port = Port, writer = Writer, max_frame = Max, outlet = Last} = S,
@@ -535,8 +543,10 @@ request({wait_no_more, Number, Alias}, _, S = #host{outlets = Outlets}) ->
     end;
 request({outlet, Number}, From, S = #host{outlets = Outlets}) ->
     case Outlets of
-        #{Number := #outlet{owner = Owner, name = Name, credit = Credit, state = State}} ->
-            answer(From, {ok, #{owner => Owner, name => Name, credit => Credit, state => State}});
+        #{Number := #outlet{owner = Owner, name = none}} ->
+            answer(From, {ok, #{owner => Owner}});
+        #{Number := #outlet{owner = Owner, name = Name}} ->
+            answer(From, {ok, #{owner => Owner, name => Name}});
         #{} ->
             answer(From, {error, closed})
     end,
@@ -677,7 +687,7 @@ terminate(Reason, S = #host{port = Port, writer = Writer, outlets = Outlets}) ->
     exit(why(Reason, S)).
 
 over_with_host(Number, #outlet{out = Out, owner = Owner, state = State}) ->
-    reclaim_outlet:end_it(Out),
+    reclaim_outlet:end_it(Out, host_down),
     ets:delete(reclaim_outlets, {self(), Number}),
     State =:= open andalso (Owner ! {reclaim, Out, {closed, host_down}}),
     ok.

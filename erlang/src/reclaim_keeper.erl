@@ -59,5 +59,5 @@ handle_info(_, S) ->
 
 tell(Key, Owner, Out) ->
     ets:delete(reclaim_outlets, Key),
-    reclaim_outlet:end_it(Out),
+    reclaim_outlet:end_it(Out, host_down),
     Owner ! {reclaim, Out, {closed, host_down}}.
