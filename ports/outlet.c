@@ -58,6 +58,8 @@ bool outlet_try_enter(struct reclaim_outlet *outlet, reclaim_tid task,
 bool outlet_enter(struct reclaim_outlet *outlet, reclaim_tid task,
 		  const char *callback)
 {
+	if (outlet->stage == OUTLET_DRAINING)
+		return false; /* nothing but `stop` any more */
 	if (outlet_try_enter(outlet, task, callback))
 		return true;
 	outlet_end(outlet,
@@ -362,8 +364,10 @@ static void proceed(struct reclaim_outlet *outlet)
 		if (!is_flushing(outlet) && outlet->stage == OUTLET_FLUSHING)
 			outlet->stage = OUTLET_DRAINING;
 	}
-	if (outlet->stage == OUTLET_DRAINING &&
-	    STAILQ_EMPTY(&outlet->output.pieces))
+	if (outlet->stage != OUTLET_DRAINING)
+		return;
+	watch_end_all(outlet); /* they are level-triggered */
+	if (STAILQ_EMPTY(&outlet->output.pieces))
 		outlet_end(outlet, outlet->reason);
 }
 

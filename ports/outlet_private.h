@@ -106,6 +106,7 @@ void outlet_task_ended(uint64_t ref);
 /*
  * Around each: whether the task could be entered.  It cannot where somebody
  * ended it, or is in it: the outlet ends then.  A call's own task is tried.
+ * Where the driver has closed the outlet nothing but `stop` is called.
  */
 bool outlet_try_enter(struct reclaim_outlet *outlet, reclaim_tid task,
 		      const char *callback);
