@@ -392,10 +392,11 @@ static void stop(struct reclaim_outlet *outlet)
 		outlet->driver->stop(outlet);
 		outlet_leave(outlet, outlet->task);
 	}
-	if (outlet->down)
-		reclaim_kill(outlet->task);
-	else
+	if (!outlet->down)
 		bury(outlet);
+	else if (!(outlet->driver->flags & RECLAIM_DRIVER_SLOW_END) ||
+		 job_end_task(outlet) < 0)
+		reclaim_kill(outlet->task);
 }
 
 void outlet_task_ended(uint64_t ref)
