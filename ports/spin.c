@@ -96,7 +96,7 @@ bool spin_may_gather(struct spin *spin, unsigned frames)
 {
 	if (spin->never)
 		return false;
-	if (!spin->gives_way)
+	if (!spin->gathers)
 		return frames >= FRAMES_MANY;
 	spin->few = frames > 1 ? 0 : spin->few + 1;
 	return spin->few < FEW_MAX;
@@ -210,28 +210,31 @@ bool spin_on(struct spin *spin)
  * Programs that are started meanwhile are not to inherit it.  That flag stays:
  * it takes a privilege to clear it.
  */
-static void set_policy(struct spin *spin, bool gives_way)
+static bool set_policy(int from, int to)
 {
 	const struct sched_param none = {0};
-	int from = gives_way ? SCHED_OTHER : SCHED_BATCH;
-	int to = gives_way ? SCHED_BATCH : SCHED_OTHER;
 
-	spin->few = 0;
-	spin->gives_way = gives_way;
-	if ((sched_getscheduler(0) & ~SCHED_RESET_ON_FORK) == from)
-		sched_setscheduler(0, to | SCHED_RESET_ON_FORK, &none);
+	return (sched_getscheduler(0) & ~SCHED_RESET_ON_FORK) == from &&
+	       sched_setscheduler(0, to | SCHED_RESET_ON_FORK, &none) == 0;
 }
 
 void spin_sleep(struct spin *spin, unsigned frames)
 {
-	bool gives_way = spin_may_gather(spin, frames);
+	bool gathers = spin_may_gather(spin, frames);
 
-	if (gives_way != spin->gives_way)
-		set_policy(spin, gives_way);
+	if (gathers == spin->gathers)
+		return;
+	spin->few = 0;
+	spin->gathers = gathers;
+	if (gathers)
+		spin->gives_way = set_policy(SCHED_OTHER, SCHED_BATCH);
+	else
+		spin_end(spin);
 }
 
 void spin_end(struct spin *spin)
 {
 	if (spin->gives_way)
-		set_policy(spin, false);
+		set_policy(SCHED_BATCH, SCHED_OTHER);
+	spin->gives_way = false;
 }

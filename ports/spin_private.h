@@ -51,8 +51,9 @@ struct spin {
 	unsigned hits;	  /* since `switches` was noted */
 	long switches;	  /* -1: not noted */
 	bool never;	  /* by option: neither look nor give way */
-	bool gives_way;	  /* to who wakes this thread */
-	unsigned few;	  /* waits in a row that brought but one frame, then */
+	bool gathers;	  /* many frames at a time */
+	unsigned few;	  /* waits in a row that brought one or none, then */
+	bool gives_way;	  /* and the thread's policy was changed for it */
 };
 
 /* For so many microseconds, 0 is SPIN_US and less is never. */
