@@ -23,7 +23,7 @@ END
 
 # With erlang-dev whatever comes first: all verbs share one configured build.
 build_packages='autoconf automake check erlang-base erlang-dev gcc libc6-dev
-	libdw-dev libtool libuv1-dev make pkg-config uthash-dev'
+	libdw-dev libsqlite3-dev libtool libuv1-dev make pkg-config uthash-dev'
 check_packages="$build_packages binutils clang clang-format elixir
 	erlang-dialyzer erlang-eunit erlang-proper g++ perl procps python3
 	shellcheck spin sqlite3 valgrind"

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "ports/job_private.h"
+#include "ports/monitor_private.h"
 #include "reclaim.h"
 
 /* Any thread may look one up; only the loop's adds and removes. */
@@ -81,10 +82,12 @@ static void end(struct call *call)
 	pthread_mutex_unlock(&calls_lock);
 	LIST_REMOVE(call, of_outlet);
 	outlet->calls_count--;
-	job_cancel_all(outlet, call);
+	job_cancel_call(call);
+	if (call->monitor)
+		monitor_take_back(call->monitor);
 	reclaim_kill(call->task);
 	call->over = true;
-	if (!call->jobs_count && !call->inside)
+	if (LIST_EMPTY(&call->jobs) && !call->inside)
 		free(call);
 }
 
@@ -94,13 +97,15 @@ static void look_at(struct call *call)
 	if (call->inside)
 		return;
 	if (call->over) {
-		if (!call->jobs_count)
+		if (LIST_EMPTY(&call->jobs))
 			free(call);
 	} else if (call->answered) {
 		end(call);
-	} else if (!call->kept && !call->claimed && !call->jobs_count) {
+	} else if (!call->kept && !call->claimed && LIST_EMPTY(&call->jobs)) {
 		host_reply_error(call->id, "no_answer");
 		end(call);
+	} else if (!call->monitor) {
+		call->monitor = monitor_caller(call);
 	}
 }
 
@@ -126,10 +131,14 @@ void call_cancel(uint64_t id)
 
 bool call_enter(struct call *call, const char *callback)
 {
-	if (!outlet_enter(call->outlet, call->task, callback))
-		return false;
-	call->inside++;
-	return true;
+	if (outlet_try_enter(call->outlet, call->task, callback)) {
+		call->inside++;
+		return true;
+	}
+	if (!call->answered)
+		host_reply_error(call->id, "killed");
+	end(call);
+	return false;
 }
 
 void call_leave(struct call *call)
@@ -180,9 +189,8 @@ void call_request(struct reclaim_outlet *outlet, const struct wire_frame *frame)
 
 void call_control(struct reclaim_outlet *outlet, const struct wire_frame *frame)
 {
-	struct call *call =
-		admit(outlet, frame->field[1],
-		      outlet && outlet->driver->control, true);
+	struct call *call = admit(outlet, frame->field[1],
+				  outlet && outlet->driver->control, true);
 
 	if (!call || !call_enter(call, "control"))
 		return;
@@ -222,8 +230,9 @@ static void send_late(struct post *post)
 	struct late *late = (struct late *)post;
 	struct call *call = find(late->call);
 
-	if (call && send_answer(call, late->answer.status, late->answer.bytes,
-				late->answer.len) < 0 &&
+	if (call &&
+	    send_answer(call, late->answer.status, late->answer.bytes,
+			late->answer.len) < 0 &&
 	    !call->claimed) {
 		host_reply_error(call->id, "enomem");
 		end(call);
@@ -271,7 +280,6 @@ static int post_answer(uint64_t id, enum wire_status status, const void *data,
 
 void call_job_over(struct call *call, const struct answer *answer)
 {
-	call->jobs_count--;
 	if (answer && !call->over)
 		send_answer(call, answer->status, answer->bytes, answer->len);
 	else

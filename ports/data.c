@@ -37,8 +37,7 @@ static size_t total_of(const struct iovec *pieces, int count)
 
 static struct piece *copy(const struct iovec *pieces, int count)
 {
-	struct piece *piece =
-		malloc(sizeof(*piece) + total_of(pieces, count));
+	struct piece *piece = malloc(sizeof(*piece) + total_of(pieces, count));
 	size_t at = 0;
 	int i;
 
@@ -157,8 +156,7 @@ static int send_now(struct reclaim_outlet *outlet, const struct iovec *pieces,
 	int i;
 
 	if (!host.options->plain)
-		frame[0].iov_len =
-			wire_head(head, WIRE_DATA, outlet->id, 0, 0);
+		frame[0].iov_len = wire_head(head, WIRE_DATA, outlet->id, 0, 0);
 	for (i = 0; i < count; i++)
 		frame[1 + i] = pieces[i];
 	if (link_put(host.link, frame, 1 + count) < 0)
@@ -170,8 +168,8 @@ static int send_now(struct reclaim_outlet *outlet, const struct iovec *pieces,
 /* It waits for the port, or else for credit alone. */
 static void wait_for_link(struct reclaim_outlet *outlet)
 {
-	bool waits = !STAILQ_EMPTY(&outlet->output.pieces) &&
-		     outlet->may_send > 0;
+	bool waits =
+		!STAILQ_EMPTY(&outlet->output.pieces) && outlet->may_send > 0;
 
 	if (waits && !outlet->is_waiting)
 		TAILQ_INSERT_TAIL(&host.waiting, outlet, to_send);
@@ -236,14 +234,8 @@ int reclaim_outlet_outputv(struct reclaim_outlet *outlet,
 {
 	size_t len;
 
-	if (!host_is_here()) {
-		errno = EPERM;
+	if (outlet_look(outlet) < 0)
 		return -1;
-	}
-	if (!outlet_is_live(outlet)) {
-		errno = ESHUTDOWN;
-		return -1;
-	}
 	if (count < 0 || count > PIECES_MAX) {
 		errno = EINVAL;
 		return -1;

@@ -42,17 +42,24 @@ struct directory {
 	char *path; /* as it was told */
 };
 
+/* A driver or a program. */
 struct loaded {
 	int fd;
 	void *object; /* dlopen's */
 	const struct reclaim_driver *driver;
+	reclaim_entry *program;
+	char name[MAX_NAME + 1];
+};
+
+struct objects {
+	struct loaded *list;
+	size_t count;
 };
 
 struct drivers {
 	const struct reclaim_driver *const *built_in;
 	size_t built_in_count;
-	struct loaded *loaded;
-	size_t loaded_count;
+	struct objects loaded, programs;
 	struct directory *directories;
 	size_t directory_count;
 };
@@ -170,7 +177,8 @@ const struct reclaim_driver *drivers_nth(const struct drivers *drivers,
 	if (n < drivers->built_in_count)
 		return drivers->built_in[n];
 	n -= drivers->built_in_count;
-	return n < drivers->loaded_count ? drivers->loaded[n].driver : NULL;
+	return n < drivers->loaded.count ? drivers->loaded.list[n].driver
+					 : NULL;
 }
 
 static void unload(struct loaded *loaded)
@@ -180,12 +188,19 @@ static void unload(struct loaded *loaded)
 	close(loaded->fd);
 }
 
+static void unload_all(struct objects *objects)
+{
+	while (objects->count)
+		unload(&objects->list[--objects->count]);
+	free(objects->list);
+}
+
 void drivers_end(struct drivers *drivers)
 {
 	if (!drivers)
 		return;
-	while (drivers->loaded_count)
-		unload(&drivers->loaded[--drivers->loaded_count]);
+	unload_all(&drivers->loaded);
+	unload_all(&drivers->programs);
 	while (drivers->directory_count) {
 		struct directory *last =
 			&drivers->directories[--drivers->directory_count];
@@ -193,7 +208,6 @@ void drivers_end(struct drivers *drivers)
 		close(last->fd);
 		free(last->path);
 	}
-	free(drivers->loaded);
 	free(drivers->directories);
 	free(drivers);
 }
@@ -365,31 +379,26 @@ static int open_file(const struct directory *directory, const char *name,
 	return -1;
 }
 
-/*
- * dlsym(3) also finds what another object has that this one needs.  Data of its
- * own is what is looked for.
- */
-static int find_table(struct loaded *loaded, char *why, size_t len)
+/* How the object itself has a symbol; NULL where it has none of that type. */
+static const void *find_symbol(const struct loaded *loaded, const char *name,
+			       unsigned char type, size_t size)
 {
-	const void *at = dlsym(loaded->object, RECLAIM_DRIVER_SYMBOL);
+	/* dlsym(3) also finds what another object has that this one needs. */
+	const void *at = dlsym(loaded->object, name);
 	struct link_map *object, *owner;
 	const ElfW(Sym) * symbol;
 	Dl_info info;
 
-	loaded->driver = at;
 	if (at && dlinfo(loaded->object, RTLD_DI_LINKMAP, &object) == 0 &&
 	    dladdr1(at, &info, (void **)&owner, RTLD_DL_LINKMAP) &&
 	    object == owner &&
 	    dladdr1(at, &info, (void **)&symbol, RTLD_DL_SYMENT) && symbol &&
-	    ELF64_ST_TYPE(symbol->st_info) == STT_OBJECT &&
-	    symbol->st_size >= sizeof(struct reclaim_driver))
-		return 0;
-	return refuse(ELIBBAD, why, len,
-		      "it has no `const struct reclaim_driver %s'",
-		      RECLAIM_DRIVER_SYMBOL);
+	    ELF64_ST_TYPE(symbol->st_info) == type && symbol->st_size >= size)
+		return at;
+	return NULL;
 }
 
-static int load(struct loaded *loaded, const char *name, char *why, size_t len)
+static int open_object(struct loaded *loaded, char *why, size_t len)
 {
 	char path[sizeof("/proc/self/fd/") + 3 * sizeof(int)];
 
@@ -397,50 +406,80 @@ static int load(struct loaded *loaded, const char *name, char *why, size_t len)
 	loaded->object = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 	if (!loaded->object)
 		return refuse(ELIBBAD, why, len, "%s", dlerror());
-	if (find_table(loaded, why, len) < 0)
-		return -1;
+	return 0;
+}
+
+static int find_table(struct loaded *loaded, char *why, size_t len)
+{
+	loaded->driver = find_symbol(loaded, RECLAIM_DRIVER_SYMBOL, STT_OBJECT,
+				     sizeof(struct reclaim_driver));
+	if (!loaded->driver)
+		return refuse(ELIBBAD, why, len,
+			      "it has no `const struct reclaim_driver %s'",
+			      RECLAIM_DRIVER_SYMBOL);
 	if (check_driver(loaded->driver, why, len) < 0) {
 		errno = ELIBBAD;
 		return -1;
 	}
-	if (!strcmp(loaded->driver->name, name))
+	if (!strcmp(loaded->driver->name, loaded->name))
 		return 0;
 	return refuse(ELIBBAD, why, len, "its driver's name is %s",
 		      loaded->driver->name);
 }
 
-/* Room first: it cannot be missing once the driver is there. */
-static int reserve(struct drivers *drivers)
+static int find_entry(struct loaded *loaded, char *why, size_t len)
 {
-	struct loaded *grown = reallocarray(
-		drivers->loaded, drivers->loaded_count + 1, sizeof(*grown));
+	const void *at = find_symbol(loaded, loaded->name, STT_FUNC, 0);
+
+	if (!at)
+		return refuse(ELIBBAD, why, len,
+			      "it has no `int %s(int argc, char **argv, char "
+			      "**envp)'",
+			      loaded->name);
+	memcpy(&loaded->program, &at, sizeof(at));
+	return 0;
+}
+
+/* What is looked for in an object, and where it goes. */
+struct wanted {
+	const char *what;
+	int (*find)(struct loaded *loaded, char *why, size_t len);
+	struct objects *objects;
+};
+
+/* Room first: it cannot be missing once the object is there. */
+static int reserve(struct objects *objects)
+{
+	struct loaded *grown =
+		reallocarray(objects->list, objects->count + 1, sizeof(*grown));
 
 	if (grown)
-		drivers->loaded = grown;
+		objects->list = grown;
 	return grown ? 0 : -1;
 }
 
-static const struct reclaim_driver *load_from(struct drivers *drivers,
-					      const struct directory *directory,
-					      const char *name, char *why,
-					      size_t len)
+static const struct loaded *load_from(const struct wanted *wanted,
+				      const struct directory *directory,
+				      const char *name, char *why, size_t len)
 {
 	struct loaded *loaded;
 	int saved;
 
-	if (reserve(drivers) < 0) {
+	if (reserve(wanted->objects) < 0) {
 		refuse(ENOMEM, why, len, "%s", strerror(ENOMEM));
 		return NULL;
 	}
-	loaded = drivers->loaded + drivers->loaded_count;
+	loaded = wanted->objects->list + wanted->objects->count;
 	*loaded = (struct loaded){
 		.fd = open_file(directory, name, why, len),
 	};
 	if (loaded->fd < 0)
 		return NULL;
-	if (load(loaded, name, why, len) == 0) {
-		drivers->loaded_count++;
-		return loaded->driver;
+	strcpy(loaded->name, name);
+	if (open_object(loaded, why, len) == 0 &&
+	    wanted->find(loaded, why, len) == 0) {
+		wanted->objects->count++;
+		return loaded;
 	}
 	saved = errno;
 	unload(loaded);
@@ -449,33 +488,68 @@ static const struct reclaim_driver *load_from(struct drivers *drivers,
 }
 
 /* The first directory that has the file decides. */
-const struct reclaim_driver *
-drivers_find(struct drivers *drivers, const char *name, char *why, size_t len)
+static const struct loaded *load(struct drivers *drivers,
+				 const struct wanted *wanted, const char *name,
+				 char *why, size_t len)
 {
-	const struct reclaim_driver *driver;
+	const struct loaded *loaded;
 	size_t i;
 
-	if (!is_name(name)) {
-		refuse(ENOENT, why, len,
-		       "that is no name of a driver: 1 to %d letters, digits "
-		       "and underscores",
-		       MAX_NAME);
-		return NULL;
-	}
-	driver = known(drivers, name);
-	if (driver)
-		return driver;
 	for (i = 0; i < drivers->directory_count; i++) {
 		const struct directory *directory = &drivers->directories[i];
 		size_t n = begin(why, len, "%s/%s.so: ", directory->path, name);
 
-		driver = load_from(drivers, directory, name, why + n, len - n);
-		if (driver || errno != ENOENT)
-			return driver;
+		loaded = load_from(wanted, directory, name, why + n, len - n);
+		if (loaded || errno != ENOENT)
+			return loaded;
 	}
-	refuse(ENOENT, why, len, "there is no driver %s, built in or in %zu %s",
+	refuse(ENOENT, why, len, "there is no %s %s in %zu %s", wanted->what,
 	       name, i, i == 1 ? "directory" : "directories");
 	return NULL;
+}
+
+static int check_name(const char *name, const char *what, char *why, size_t len)
+{
+	if (is_name(name))
+		return 0;
+	return refuse(ENOENT, why, len,
+		      "that is no name of a %s: 1 to %d letters, digits and "
+		      "underscores",
+		      what, MAX_NAME);
+}
+
+const struct reclaim_driver *
+drivers_find(struct drivers *drivers, const char *name, char *why, size_t len)
+{
+	const struct wanted wanted = {"driver", find_table, &drivers->loaded};
+	const struct reclaim_driver *driver;
+	const struct loaded *loaded;
+
+	if (check_name(name, wanted.what, why, len) < 0)
+		return NULL;
+	driver = known(drivers, name);
+	if (driver)
+		return driver;
+	loaded = load(drivers, &wanted, name, why, len);
+	return loaded ? loaded->driver : NULL;
+}
+
+reclaim_entry *drivers_find_program(struct drivers *drivers, const char *name,
+				    char *why, size_t len)
+{
+	const struct wanted wanted = {"program", find_entry,
+				      &drivers->programs};
+	const struct objects *programs = &drivers->programs;
+	const struct loaded *loaded;
+	size_t i;
+
+	if (check_name(name, wanted.what, why, len) < 0)
+		return NULL;
+	for (i = 0; i < programs->count; i++)
+		if (!strcmp(programs->list[i].name, name))
+			return programs->list[i].program;
+	loaded = load(drivers, &wanted, name, why, len);
+	return loaded ? loaded->program : NULL;
 }
 
 /* ---- a list of them ---- */

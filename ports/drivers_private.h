@@ -52,6 +52,15 @@ int drivers_add_directory(struct drivers *drivers, const char *path);
 const struct reclaim_driver *
 drivers_find(struct drivers *drivers, const char *name, char *why, size_t len);
 
+/*
+ * The entry of the program of that name, found in the same way: the function in
+ * NAME.so that is called NAME.  Errors as of drivers_find.
+ */
+typedef int reclaim_entry(int argc, char **argv, char **envp);
+
+reclaim_entry *drivers_find_program(struct drivers *drivers, const char *name,
+				    char *why, size_t len);
+
 /* Those that are built in or loaded: the nth, NULL after the last. */
 const struct reclaim_driver *drivers_nth(const struct drivers *drivers,
 					 size_t n);

@@ -25,9 +25,23 @@
 /* What jobs have to end in, and output to be read, after the end of input. */
 #define LAST_MS 2000
 
+/* A frame that is longer may fail, and be tried again or replaced. */
+#define SMALL 4096
+
 struct host host;
 
 /* ---- frames to the other end ---- */
+
+/* A frame that has to be sent, and cannot be: the other end is to know. */
+static void give_up(void)
+{
+	reclaim_say(RECLAIM_ERROR,
+		    "no memory is left to tell the emulator anything: the "
+		    "program ends");
+	host.ended = true;
+	host.status = 1;
+	uv_stop(&host.loop);
+}
 
 int host_send(enum wire_type type, uint64_t first, uint64_t second,
 	      uint64_t third, const void *rest, size_t len)
@@ -44,7 +58,11 @@ int host_send(enum wire_type type, uint64_t first, uint64_t second,
 		errno = EMSGSIZE;
 		return -1;
 	}
-	return link_put(host.link, frame, 2);
+	if (link_put(host.link, frame, 2) == 0)
+		return 0;
+	if (errno == ENOMEM && len <= SMALL)
+		give_up();
+	return -1;
 }
 
 int host_reply(uint64_t call, enum wire_status status, const void *data,
@@ -157,7 +175,7 @@ void client_put(struct client *client)
 	free(client);
 }
 
-static void end_client(struct client *client, const char *reason)
+void client_end(struct client *client, const char *reason)
 {
 	struct reclaim_outlet *outlet, *next;
 
@@ -171,8 +189,8 @@ static void end_clients(const char *reason)
 {
 	struct client *client, *next;
 
-	HASH_ITER(hh, host.clients, client, next)
-		end_client(client, reason);
+	HASH_ITER (hh, host.clients, client, next)
+		client_end(client, reason);
 }
 
 static void give(struct reclaim_outlet *outlet, const struct wire_frame *frame)
@@ -311,7 +329,7 @@ static void take_client_down(const struct wire_frame *frame)
 	struct client *client = find_client(frame->field[0]);
 
 	if (client)
-		end_client(client, "client_down");
+		client_end(client, "client_down");
 }
 
 static void take(const struct wire_frame *frame)
@@ -643,7 +661,7 @@ static void name_stubborn(void)
 {
 	struct reclaim_outlet *outlet, *next;
 
-	HASH_ITER(hh, host.outlets, outlet, next)
+	HASH_ITER (hh, host.outlets, outlet, next)
 		reclaim_say(RECLAIM_WARNING,
 			    "an outlet of driver %s has %u jobs that do not "
 			    "end: they are left to the end of the process",

@@ -6,8 +6,8 @@
  * jobs.  What comes (a frame, a time, a descriptor that is ready, something
  * posted by another thread) is an event.  Callbacks run within events; what
  * follows from them, such as the end of an outlet, is done when the event's
- * callbacks have returned, by host_settle: so nothing that a callback was called
- * with is gone before it returns.
+ * callbacks have returned, by host_settle: so nothing that a callback was
+ * called with is gone before it returns.
  *
  * Structs here are libc's memory, not a task's: they outlive what they describe
  * by an event.  What a driver holds is the tasks'.
@@ -30,13 +30,13 @@
 #include "reclaim/hash_private.h"
 
 /* Add to a table; false where there is no memory for it. */
-#define HASH_TRY(handle, head, field, element)                               \
-	({                                                                   \
-		bool hash_failed = false;                                    \
-                                                                             \
-		HASH_ADD(handle, head, field, sizeof((element)->field),      \
-			 element);                                           \
-		!hash_failed;                                                \
+#define HASH_TRY(handle, head, field, element)                          \
+	({                                                              \
+		bool hash_failed = false;                               \
+                                                                        \
+		HASH_ADD(handle, head, field, sizeof((element)->field), \
+			 element);                                      \
+		!hash_failed;                                           \
 	})
 
 /* Something that another thread wants done in the loop's. */
@@ -70,7 +70,7 @@ struct host {
 	struct reclaim_outlet *outlets; /* by their numbers */
 	struct reclaim_outlet *by_down; /* by monitors of their tasks */
 	struct client *clients;
-	TAILQ_HEAD(, reclaim_outlet) touched;  /* to be settled */
+	TAILQ_HEAD(, reclaim_outlet) touched; /* to be settled */
 	/* With output for a link that is full. */
 	TAILQ_HEAD(waiting_outlets, reclaim_outlet) waiting;
 	SLIST_HEAD(, reclaim_outlet) finished; /* to be freed */
@@ -110,5 +110,8 @@ int host_reply_error(uint64_t call, const char *reason);
 /* The client of a number, made where it is new; gone with its last outlet. */
 struct client *client_get(uint64_t id, const char *label);
 void client_put(struct client *client);
+
+/* All of its outlets end. */
+void client_end(struct client *client, const char *reason);
 
 #endif

@@ -26,13 +26,13 @@ struct job {
 	int result;
 	struct answer *answer;
 	bool cancelled;
-	bool is_stubborn; /* in that list */
-	bool begun;	  /* it has been the pool's */
+	bool is_stubborn;     /* in that list */
+	bool begun;	      /* it has been the pool's */
 	enum job_state state; /* guarded by the pool's lock, as are: */
 	bool thread_cancelled;
 	pthread_t thread;
 	TAILQ_ENTRY(job) in_queue; /* the pool's, or the outlet's ordered */
-	LIST_ENTRY(job) of_outlet;
+	LIST_ENTRY(job) of_outlet, of_call;
 	LIST_ENTRY(job) of_cancelled;
 };
 
@@ -294,11 +294,9 @@ int reclaim_job_start(struct reclaim_outlet *outlet, uint64_t id,
 	struct call *call = NULL;
 	struct job *job;
 
-	if (!host_is_here())
-		errno = EPERM;
-	else if (!outlet_is_live(outlet))
-		errno = ESHUTDOWN;
-	else if (!what || !what->run || what->flags & ~RECLAIM_JOB_ORDERED)
+	if (outlet_look(outlet) < 0)
+		return -1;
+	if (!what || !what->run || what->flags & ~RECLAIM_JOB_ORDERED)
 		errno = EINVAL;
 	else if (id && (!(call = call_find(id)) || call->outlet != outlet ||
 			call->answered))
@@ -319,7 +317,7 @@ start:
 	LIST_INSERT_HEAD(&outlet->jobs, job, of_outlet);
 	outlet->jobs_count++;
 	if (call)
-		call->jobs_count++;
+		LIST_INSERT_HEAD(&call->jobs, job, of_call);
 	return 0;
 }
 
@@ -355,8 +353,10 @@ static void over(struct job *job)
 		tell_driver(job);
 	reclaim_kill(job->task);
 	outlet->jobs_count--;
-	if (job->call)
+	if (job->call) {
+		LIST_REMOVE(job, of_call);
 		call_job_over(job->call, job->answer);
+	}
 	if (is_ordered(job) && job->begun)
 		begin_next_ordered(outlet);
 	outlet_touch(outlet);
@@ -372,7 +372,7 @@ static void ask_again(uv_timer_t *timer)
 
 	if (LIST_EMPTY(&stubborn))
 		uv_timer_stop(timer);
-	LIST_FOREACH(job, &stubborn, of_cancelled)
+	LIST_FOREACH (job, &stubborn, of_cancelled)
 		job->what->cancel(job->arg);
 }
 
@@ -422,11 +422,18 @@ static void cancel(struct job *job)
 		ask_stubborn(job);
 }
 
-void job_cancel_all(struct reclaim_outlet *outlet, const struct call *call)
+void job_cancel_outlet(struct reclaim_outlet *outlet)
 {
 	struct job *job;
 
-	LIST_FOREACH(job, &outlet->jobs, of_outlet)
-		if (!call || job->call == call)
-			cancel(job);
+	LIST_FOREACH (job, &outlet->jobs, of_outlet)
+		cancel(job);
+}
+
+void job_cancel_call(struct call *call)
+{
+	struct job *job;
+
+	LIST_FOREACH (job, &call->jobs, of_call)
+		cancel(job);
 }

@@ -10,8 +10,9 @@
 
 #include "ports/call_private.h"
 
-/* Cancel those of an outlet, or only those of a call. */
-void job_cancel_all(struct reclaim_outlet *outlet, const struct call *call);
+/* Cancel those of an outlet, its calls' too, or only those of a call. */
+void job_cancel_outlet(struct reclaim_outlet *outlet);
+void job_cancel_call(struct call *call);
 
 /* In a job of this call: where its answer is kept until it is over. */
 struct answer **job_answer_of(uint64_t call);

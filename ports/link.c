@@ -24,6 +24,10 @@
 /* For so long the loop's other handles may have to wait. */
 #define TURN_NS 1000000
 
+/* Looks at what else there is after so many, which take 16 us: not while an
+ * answer that comes at once is on its way. */
+#define LOOKS_BETWEEN 64
+
 /* The emulator closes its two pipes one after the other. */
 #define OTHER_PIPE_MS 10
 
@@ -146,8 +150,10 @@ static ssize_t read_some(const struct end *end, char *at, size_t len)
 	return n;
 }
 
-/* Whether there may be more at once: all that was asked for has come. */
-static bool fill(struct link *link)
+/* Whether there is more at once: unknown, nothing came, some or all of it. */
+enum more { NOTHING, SOME, FULL };
+
+static enum more fill(struct link *link)
 {
 	size_t len;
 	ssize_t n;
@@ -155,16 +161,18 @@ static bool fill(struct link *link)
 
 	if (input_room(&link->input, &at, &len) < 0) {
 		end_link(link, errno);
-		return false;
+		return SOME;
 	}
 	n = read_some(&link->in, at, len);
+	if (n < 0 && errno == EAGAIN)
+		return NOTHING;
 	if (n > 0)
 		input_add(&link->input, (size_t)n);
 	else if (n == 0)
 		end_link(link, input_held(&link->input) ? EBADMSG : 0);
-	else if (errno != EAGAIN)
+	else
 		end_link(link, errno);
-	return n == (ssize_t)len;
+	return n == (ssize_t)len ? FULL : SOME;
 }
 
 static void flush(struct link *link)
@@ -203,17 +211,35 @@ static unsigned hand_over(struct link *link)
 
 /* ---- a turn: one burst, or a millisecond of it ---- */
 
-/* Whether there is more to read.  What else the loop waits for ends it. */
-static bool look(struct link *link)
+/* Whether the loop has something else to do, or more can be written. */
+static bool is_wanted_elsewhere(const struct link *link)
 {
 	struct pollfd fds[] = {
-		{.fd = link->in.fd, .events = POLLIN},
 		{.fd = uv_backend_fd(link->loop), .events = POLLIN},
 		{.fd = link->out.fd, .events = POLLOUT},
 	};
-	nfds_t count = link->output.blocked ? 3 : 2;
 
-	return spin_look(&link->spin, fds, count) > 0 && fds[0].revents;
+	return poll(fds, link->output.blocked ? 2 : 1, 0) > 0;
+}
+
+/* What comes while it looks.  NOTHING: it is the loop's turn. */
+static enum more look(struct link *link)
+{
+	enum more more;
+	unsigned tries = 0;
+
+	if (!spin_begin(&link->spin))
+		return NOTHING;
+	do {
+		more = fill(link);
+		if (more != NOTHING) {
+			spin_hit(&link->spin);
+			return more;
+		}
+		if (++tries % LOOKS_BETWEEN == 0 && is_wanted_elsewhere(link))
+			return fill(link);
+	} while (spin_on(&link->spin));
+	return NOTHING;
 }
 
 static void go_on_later(uv_idle_t *idle);
@@ -230,20 +256,24 @@ static void answer(struct link *link)
 static void take_turn(struct link *link)
 {
 	uint64_t until = now_ns() + TURN_NS;
-	bool more = false, over = false;
+	enum more more;
 
-	do {
+	if (hand_over(link))
+		answer(link);
+	if (!is_read(link))
+		return;
+	more = fill(link);
+	while (more != NOTHING) {
 		if (hand_over(link))
 			answer(link);
 		if (!is_read(link))
-			break;
-		more = fill(link);
-		if (hand_over(link))
-			answer(link);
-		over = now_ns() >= until;
-	} while (is_read(link) && !over && (more || look(link)));
-	if (is_read(link) && over && link->spin.ns)
-		uv_idle_start(&link->again, go_on_later);
+			return;
+		if (now_ns() >= until) {
+			uv_idle_start(&link->again, go_on_later);
+			return;
+		}
+		more = more == FULL ? fill(link) : look(link);
+	}
 }
 
 /* Whether it is to be read again. */

@@ -13,6 +13,11 @@
 
 #define TEXT_MAX 4000
 
+/* So many wait for a loop that is held up; and while the port is full none. */
+#define POSTED_MAX 256
+
+static atomic_uint posted, dropped;
+
 /* A frame of a log, as it is sent and as it waits. */
 struct entry {
 	struct post post;
@@ -32,6 +37,20 @@ static void write_stderr(const char *text)
 		return; /* there is nobody left to tell */
 }
 
+static void tell_dropped(void)
+{
+	char rest[64];
+	unsigned n = atomic_exchange(&dropped, 0);
+
+	if (!n)
+		return;
+	rest[0] = 0;
+	snprintf(rest + 1, sizeof(rest) - 1, "%u lines of the log were dropped",
+		 n);
+	host_send(WIRE_LOG, RECLAIM_LOG_WARNING, 0, 0, rest,
+		  1 + strlen(rest + 1));
+}
+
 static void send_entry(const struct entry *entry)
 {
 	char rest[1 + RECLAIM_NAME_MAX + TEXT_MAX];
@@ -41,6 +60,11 @@ static void send_entry(const struct entry *entry)
 		write_stderr(entry->text);
 		return;
 	}
+	if (link_is_full(host.link)) {
+		dropped++;
+		return;
+	}
+	tell_dropped();
 	rest[0] = (char)name;
 	memcpy(rest + 1, entry->name, name);
 	memcpy(rest + 1 + name, entry->text, text);
@@ -50,18 +74,22 @@ static void send_entry(const struct entry *entry)
 
 static void send_posted(struct post *post)
 {
+	posted--;
 	send_entry((struct entry *)post);
 	free(post);
 }
 
 static void post_entry(const struct entry *entry)
 {
-	struct entry *copy = malloc(sizeof(*copy));
+	struct entry *copy = NULL;
 
+	if (posted < POSTED_MAX)
+		copy = malloc(sizeof(*copy));
 	if (!copy) {
-		write_stderr(entry->text);
+		dropped++;
 		return;
 	}
+	posted++;
 	*copy = *entry;
 	copy->post.done = send_posted;
 	host_post(&copy->post);
@@ -137,8 +165,8 @@ void reclaim_log(int level, const char *format, ...)
 	if (level > RECLAIM_LOG_DEBUG)
 		level = RECLAIM_LOG_DEBUG;
 	va_start(args, format);
-	say(level, host_is_here() ? host.running : job_outlet(),
-	    reclaim_self(), format, args);
+	say(level, host_is_here() ? host.running : job_outlet(), reclaim_self(),
+	    format, args);
 	va_end(args);
 }
 

@@ -10,15 +10,15 @@
 
 #include "ports/host_private.h"
 
-static struct drivers *find_drivers(const struct host_options *options,
-				    const struct reclaim_driver *const *built_in)
+static struct drivers *
+find_drivers(const struct host_options *options,
+	     const struct reclaim_driver *const *built_in)
 {
 	struct drivers *drivers = drivers_new(built_in);
 	const char **directory;
 
 	for (directory = options->directories;
-	     drivers && directory && *directory;
-	     directory++)
+	     drivers && directory && *directory; directory++)
 		if (drivers_add_directory(drivers, *directory) < 0) {
 			drivers_end(drivers);
 			return NULL;

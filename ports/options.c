@@ -68,9 +68,9 @@ static const struct option_row rows[] = {
 	{.name = "list", .help = "write what drivers there are, and end"},
 	{"outlets", "N", "of a client at once",
 	 NUMBER(max_outlets, 1, UINT32_MAX)},
-	{"client-bytes", "SIZE", "memory of a client, beside its outlets'",
+	{"client-bytes", "SIZE", "memory of a client, with its outlets'",
 	 SIZE(client.bytes, 0, SIZE_MAX / 2)},
-	{"client-handles", "N", "handles of a client, beside its outlets'",
+	{"client-handles", "N", "handles of a client, with its outlets'",
 	 NUMBER(client.handles, 0, UINT32_MAX)},
 	{"bytes", "SIZE", "memory of an outlet",
 	 SIZE(outlet.bytes, 0, SIZE_MAX / 2)},
@@ -108,15 +108,15 @@ static unsigned processors(void)
 }
 
 /*
- * A client's own are few: its outlets have theirs.  Four jobs, or as many as
- * there are processors: most of what they do is to wait.
+ * Four jobs, or as many as there are processors: most of what they do is to
+ * wait.
  */
 static void set_defaults(struct host_options *options)
 {
 	unsigned n = processors();
 
 	*options = (struct host_options){
-		.client = {256 * MIB, 65536},
+		.client = {4096 * MIB, 65536},
 		.outlet = {1024 * MIB, 4096},
 		.max_outlets = 65536,
 		.max_calls = 4096,

@@ -11,8 +11,10 @@
 #include "ports/call_private.h"
 #include "ports/clock_private.h"
 #include "ports/job_private.h"
+#include "ports/limits_private.h"
 #include "ports/log_private.h"
 #include "ports/monitor_private.h"
+#include "ports/program_private.h"
 #include "ports/watch_private.h"
 #include "ports/watchdog_private.h"
 #include "reclaim.h"
@@ -42,18 +44,25 @@ void outlet_touch(struct reclaim_outlet *outlet)
 
 /* ---- callbacks ---- */
 
-bool outlet_enter(struct reclaim_outlet *outlet, reclaim_tid task,
-		  const char *callback)
+bool outlet_try_enter(struct reclaim_outlet *outlet, reclaim_tid task,
+		      const char *callback)
 {
-	if (reclaim_enter(task) < 0) {
-		outlet_end(outlet, errno == ESRCH ? "killed"
-						  : reclaim_errno_name(errno));
+	if (reclaim_enter(task) < 0)
 		return false;
-	}
 	outlet->inside++;
 	host.running = outlet->id;
 	watchdog_begin(outlet, callback);
 	return true;
+}
+
+bool outlet_enter(struct reclaim_outlet *outlet, reclaim_tid task,
+		  const char *callback)
+{
+	if (outlet_try_enter(outlet, task, callback))
+		return true;
+	outlet_end(outlet,
+		   errno == ESRCH ? "killed" : reclaim_errno_name(errno));
+	return false;
 }
 
 /* Whatever else the callback entered and did not leave is left as well. */
@@ -66,6 +75,7 @@ void outlet_leave(struct reclaim_outlet *outlet, reclaim_tid task)
 	host.running = 0;
 	outlet->inside--;
 	outlet_touch(outlet);
+	limits_look_soon();
 }
 
 void outlet_misses(struct reclaim_outlet *outlet, const char *callback)
@@ -143,9 +153,8 @@ static bool make_task(struct reclaim_outlet *outlet)
 	return outlet->down != 0;
 }
 
-static struct reclaim_outlet *make(uint64_t id, int64_t window,
-				   const struct reclaim_driver *driver,
-				   struct client *client)
+static struct reclaim_outlet *
+make(uint64_t id, const struct reclaim_driver *driver, struct client *client)
 {
 	struct reclaim_outlet *outlet = calloc(1, sizeof(*outlet));
 
@@ -154,7 +163,6 @@ static struct reclaim_outlet *make(uint64_t id, int64_t window,
 	outlet->id = id;
 	outlet->driver = driver;
 	outlet->client = client;
-	outlet->may_send = window;
 	outlet->may_receive = (int64_t)host.options->window;
 	outlet->low = LOW_WATERMARK;
 	outlet->high = HIGH_WATERMARK;
@@ -206,6 +214,8 @@ static const struct reclaim_driver *find_driver(const char *name,
 	const struct reclaim_driver *driver;
 	char why[512];
 
+	if (!strcmp(name, program_driver.name))
+		return &program_driver;
 	driver = drivers_find(host.drivers, name, why, sizeof(why));
 	if (driver)
 		return driver;
@@ -215,7 +225,6 @@ static const struct reclaim_driver *find_driver(const char *name,
 }
 
 static struct reclaim_outlet *admit(uint64_t id, uint64_t client_id,
-				    int64_t window,
 				    const struct request *request,
 				    const char **reason)
 {
@@ -233,7 +242,7 @@ static struct reclaim_outlet *admit(uint64_t id, uint64_t client_id,
 	if (client->count >= host.options->max_outlets)
 		*reason = "system_limit";
 	else
-		outlet = make(id, window, driver, client);
+		outlet = make(id, driver, client);
 	if (!outlet)
 		client_put(client);
 	return outlet;
@@ -250,8 +259,7 @@ void outlet_open(const struct wire_frame *frame)
 		refuse(frame->field[0], "badarg");
 		return;
 	}
-	outlet = admit(frame->field[0], frame->field[1],
-		       (int64_t)frame->field[2], &request, &reason);
+	outlet = admit(frame->field[0], frame->field[1], &request, &reason);
 	if (!outlet) {
 		refuse(frame->field[0], reason);
 		return;
@@ -260,6 +268,8 @@ void outlet_open(const struct wire_frame *frame)
 		return;
 	outlet->started = true;
 	host_send(WIRE_OPENED, outlet->id, host.options->window, 0, NULL, 0);
+	/* What `start` has output comes behind that. */
+	outlet_credit(outlet, frame->field[2]);
 }
 
 /* Its pipe is the only bound: no credit is asked for. */
@@ -273,11 +283,13 @@ int outlet_open_plain(uint64_t id, const char *driver)
 	reclaim_reader_init(&request.args, nil, sizeof(nil));
 	if (driver) {
 		snprintf(request.driver, sizeof(request.driver), "%s", driver);
-		outlet = admit(id, 1, INT64_MAX / 2, &request, &reason);
+		outlet = admit(id, 1, &request, &reason);
 	}
 	if (outlet && start(outlet, &request.args) == 0) {
 		outlet->started = true;
 		outlet->may_receive = INT64_MAX / 2;
+		outlet_credit(outlet, INT64_MAX / 2);
+		host_settle();
 		return 0;
 	}
 	reclaim_say(RECLAIM_ERROR, "driver %s cannot be opened: %s",
@@ -325,7 +337,7 @@ void outlet_end(struct reclaim_outlet *outlet, const char *reason)
 	clock_end_all(outlet);
 	monitor_end_all(outlet);
 	call_end_all(outlet);
-	job_cancel_all(outlet, NULL);
+	job_cancel_outlet(outlet);
 	outlet_touch(outlet);
 }
 
@@ -358,6 +370,9 @@ static void proceed(struct reclaim_outlet *outlet)
 static void bury(struct reclaim_outlet *outlet)
 {
 	outlet->stage = OUTLET_GONE;
+	if (outlet->has_status)
+		host_send(WIRE_EXIT_STATUS, outlet->id,
+			  (uint32_t)outlet->status, 0, NULL, 0);
 	refuse(outlet->id, outlet->reason);
 	HASH_DEL(host.outlets, outlet);
 	LIST_REMOVE(outlet, of_client);
@@ -411,8 +426,7 @@ void outlet_settle(struct reclaim_outlet *outlet)
 
 /* ---- the driver's side ---- */
 
-/* In the loop's thread, and not at its end. */
-static int look(const struct reclaim_outlet *outlet)
+int outlet_look(const struct reclaim_outlet *outlet)
 {
 	if (!host_is_here())
 		errno = EPERM;
@@ -446,7 +460,7 @@ reclaim_tid reclaim_outlet_client(const struct reclaim_outlet *outlet)
 int reclaim_outlet_watermarks(struct reclaim_outlet *outlet, size_t low,
 			      size_t high)
 {
-	if (look(outlet) < 0)
+	if (outlet_look(outlet) < 0)
 		return -1;
 	if (low > high) {
 		errno = EINVAL;
@@ -460,7 +474,7 @@ int reclaim_outlet_watermarks(struct reclaim_outlet *outlet, size_t low,
 
 int reclaim_outlet_busy(struct reclaim_outlet *outlet, int on)
 {
-	if (look(outlet) < 0)
+	if (outlet_look(outlet) < 0)
 		return -1;
 	outlet->busy = on;
 	outlet_touch(outlet);
@@ -469,7 +483,7 @@ int reclaim_outlet_busy(struct reclaim_outlet *outlet, int on)
 
 int reclaim_outlet_close(struct reclaim_outlet *outlet, const char *reason)
 {
-	if (look(outlet) < 0) {
+	if (outlet_look(outlet) < 0) {
 		errno = errno == ESHUTDOWN ? EALREADY : errno;
 		return -1;
 	}

@@ -48,8 +48,10 @@ struct reclaim_outlet {
 	bool started;
 	bool touched, is_waiting; /* in the host's lists */
 	bool busy;
-	bool over; /* more than `high` waits */
-	bool missed; /* a callback that its driver has not; and told so */
+	bool over;	 /* more than `high` waits */
+	bool missed;	 /* a callback that its driver has not; and told so */
+	bool has_status; /* a program's, told before `closed` */
+	int status;
 	unsigned inside; /* callbacks under way */
 	char reason[REASON_MAX];
 
@@ -68,7 +70,8 @@ struct reclaim_outlet {
 	LIST_HEAD(, clock) clocks;
 	LIST_HEAD(, process_monitor) monitors;
 	char *registered;
-	uint64_t down; /* the root's monitor of its task, as long as there is one */
+	uint64_t down; /* the root's monitor of its task, as long as there is
+			  one */
 
 	LIST_ENTRY(reclaim_outlet) of_client;
 	TAILQ_ENTRY(reclaim_outlet) to_settle, to_send;
@@ -101,9 +104,11 @@ void outlet_task_ended(uint64_t ref);
 /* ---- callbacks ---- */
 
 /*
- * Around each: whether the task could be entered.  Where not the outlet ends:
- * somebody ended its task, or is in it.
+ * Around each: whether the task could be entered.  It cannot where somebody
+ * ended it, or is in it: the outlet ends then.  A call's own task is tried.
  */
+bool outlet_try_enter(struct reclaim_outlet *outlet, reclaim_tid task,
+		      const char *callback);
 bool outlet_enter(struct reclaim_outlet *outlet, reclaim_tid task,
 		  const char *callback);
 void outlet_leave(struct reclaim_outlet *outlet, reclaim_tid task);
@@ -119,6 +124,10 @@ void outlet_take_input(struct reclaim_outlet *outlet);
 void outlet_credit(struct reclaim_outlet *outlet, uint64_t bytes);
 void outlet_send_waiting(struct reclaim_outlet *outlet);
 void outlet_drop_waiting(struct reclaim_outlet *outlet);
+
+/* A driver may use it: in the loop's thread, until it ends.  EPERM, ESHUTDOWN.
+ */
+int outlet_look(const struct reclaim_outlet *outlet);
 
 static inline bool outlet_is_live(const struct reclaim_outlet *outlet)
 {

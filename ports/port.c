@@ -31,6 +31,7 @@
 #include "ports/input_private.h"
 #include "ports/pipes_private.h"
 #include "ports/spin_private.h"
+#include "ports/streams_private.h"
 #include "reclaim.h"
 
 /* A pipe's default capacity: one write fills it. */
@@ -233,26 +234,58 @@ static void wait_readable(int fd)
 	poll(&in, 1, -1);
 }
 
+/* What is there now, by a descriptor that would block: -1 EAGAIN if nothing. */
+static ssize_t read_now(int fd, char *at, size_t len)
+{
+	struct iovec iov = {at, len};
+	struct pollfd in = {.fd = fd, .events = POLLIN};
+	ssize_t n = preadv2(fd, &iov, 1, -1, RWF_NOWAIT);
+
+	if (n >= 0 || errno == EAGAIN)
+		return n;
+	/* Linux knows of pipes what it may do so since 6.4. */
+	if (poll(&in, 1, 0) > 0)
+		return read(fd, at, len);
+	errno = EAGAIN;
+	return -1;
+}
+
+/* -1 with errno EAGAIN where it is time to sleep. */
+static ssize_t look(struct reclaim_port *port, char *at, size_t len)
+{
+	ssize_t n;
+
+	errno = EAGAIN;
+	if (!spin_begin(&port->spin))
+		return -1;
+	do {
+		n = read_now(port->in, at, len);
+		if (n < 0 && errno == EAGAIN)
+			continue;
+		spin_hit(&port->spin);
+		return n;
+	} while (spin_on(&port->spin));
+	errno = EAGAIN;
+	return -1;
+}
+
 /* Read once, at least a byte unless at the end. */
 static int fill(struct reclaim_port *port)
 {
-	struct pollfd in = {.fd = port->in, .events = POLLIN};
 	size_t len;
 	ssize_t n;
 	char *at;
 
 	if (input_room(&port->input, &at, &len) < 0)
 		return -1;
-	spin_look(&port->spin, &in, 1);
-	for (;;) {
+	n = look(port, at, len);
+	while (n < 0 && (errno == EAGAIN || errno == EINTR)) {
 		n = read(port->in, at, len);
-		if (n >= 0)
-			break;
-		if (errno == EAGAIN)
+		if (n < 0 && errno == EAGAIN)
 			wait_readable(port->in);
-		else if (errno != EINTR)
-			return -1;
 	}
+	if (n < 0)
+		return -1;
 	input_add(&port->input, (size_t)n);
 	port->at_end = n == 0;
 	return 0;
@@ -399,6 +432,12 @@ static bool are_valid(const struct reclaim_port_opts *opts)
 	       opts->hangup_ms >= 0 && opts->max_queue <= INT_MAX;
 }
 
+/* A program that runs as a task has its own; its end is its host's to see. */
+static bool is_task_s(const struct reclaim_port_opts *opts)
+{
+	return streams.are_set && !(opts->flags & RECLAIM_PORT_FDS);
+}
+
 static void choose_fds(const struct reclaim_port_opts *opts, int *in, int *out)
 {
 	bool stdio = !(opts->flags & RECLAIM_PORT_NOUSE_STDIO);
@@ -408,7 +447,15 @@ static void choose_fds(const struct reclaim_port_opts *opts, int *in, int *out)
 	if (opts->flags & RECLAIM_PORT_FDS) {
 		*in = opts->in_fd;
 		*out = opts->out_fd;
+	} else if (is_task_s(opts)) {
+		*in = streams.in;
+		*out = streams.out;
 	}
+}
+
+static bool is_watched(const struct reclaim_port_opts *opts)
+{
+	return !(opts->flags & RECLAIM_PORT_NO_WATCH) && !is_task_s(opts);
 }
 
 /* Duplicates above fd 2 that no program inherits. */
@@ -477,14 +524,15 @@ struct reclaim_port *reclaim_port_open(const struct reclaim_port_opts *opts)
 	if (null < 0)
 		goto failed;
 	port->watcher.in = port->in;
-	if (!(opts->flags & RECLAIM_PORT_NO_WATCH) &&
-	    start_watcher(&port->watcher) < 0)
+	if (is_watched(opts) && start_watcher(&port->watcher) < 0)
 		goto failed;
 	if (reclaim_track(&port_kind, port, &port->token) < 0)
 		goto failed;
 	pipes_enlarge(port->in);
 	pipes_enlarge(port->out);
 	pipes_leave(null, in, out);
+	if (in == streams.in)
+		streams.are_set = false; /* a second port is not there */
 	pipes_catch_sigpipe();
 	return port;
 failed:

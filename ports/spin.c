@@ -50,12 +50,16 @@ void spin_missed(struct spin *spin)
 	spin->skip = (1u << spin->misses) - 1;
 }
 
-/* After a penalty each hit is looked at, until it is known to pay again. */
-bool spin_hit(struct spin *spin)
+void spin_hit(struct spin *spin)
 {
 	spin->misses = 0;
 	spin->hits++;
-	return spin->penalty || spin->hits >= HITS_JUDGED;
+}
+
+/* After a penalty each hit is looked at, until it is known to pay again. */
+bool spin_is_due(const struct spin *spin)
+{
+	return spin->hits >= (spin->penalty ? 1 : HITS_JUDGED);
 }
 
 static void penalise(struct spin *spin)
@@ -164,22 +168,23 @@ static uint64_t now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-int spin_look(struct spin *spin, struct pollfd *fds, nfds_t count)
+/* The switches since the last wait are in the last hit's. */
+bool spin_begin(struct spin *spin)
 {
-	uint64_t until;
-	int ready;
-
+	if (spin_is_due(spin))
+		spin_judge(spin, switches_so_far());
 	if (!spin_may(spin))
-		return 0;
+		return false;
 	if (spin->switches < 0)
 		spin->switches = switches_so_far();
-	until = now_ns() + spin->ns;
-	while ((ready = poll(fds, count, 0)) <= 0)
-		if (now_ns() >= until) {
-			spin_missed(spin);
-			return 0;
-		}
-	if (fds[0].revents && spin_hit(spin))
-		spin_judge(spin, switches_so_far());
-	return ready;
+	spin->until = now_ns() + spin->ns;
+	return true;
+}
+
+bool spin_on(struct spin *spin)
+{
+	if (now_ns() < spin->until)
+		return true;
+	spin_missed(spin);
+	return false;
 }

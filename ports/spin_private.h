@@ -13,14 +13,22 @@
  *   waits sleep, then 64, to 4096.  Hits alone do not show that;
  * - with one processor, by affinity or by the cgroup, none looks.
  *
- * What decides is a machine without clock and system calls: spin_may before a
- * wait, then spin_missed or spin_hit, and spin_judge where that asks for it.
- * spin_look is all of it around poll(2).  One thread's at a time.
+ * Whoever looks does so with the read itself, for an answer that comes within
+ * 4 us finds the emulator awake, and each system call on the way there is a
+ * tenth of that:
+ *
+ *	if (spin_begin(spin))
+ *		do {
+ *			what came is a hit: spin_hit(spin), and out of here
+ *		} while (spin_on(spin));
+ *
+ * What decides is a machine without clock and system calls: spin_judge where
+ * spin_is_due, spin_may before a wait, then spin_missed or spin_hit.  Leaving
+ *in another way is neither hit nor miss.  One thread's at a time.
  */
 #ifndef RECLAIM_SPIN_PRIVATE_H
 #define RECLAIM_SPIN_PRIVATE_H
 
-#include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -30,6 +38,7 @@
 
 struct spin {
 	uint64_t ns;	  /* to look for; 0: never */
+	uint64_t until;	  /* this wait looks */
 	unsigned skip;	  /* waits that sleep */
 	unsigned misses;  /* in a row */
 	unsigned penalty; /* waits that slept when last it did not pay */
@@ -40,23 +49,23 @@ struct spin {
 /* For so many microseconds, 0 is SPIN_US and less is never. */
 void spin_init(struct spin *spin, int us, unsigned processors);
 
-/* Whether this wait is to begin with looking. */
-bool spin_may(struct spin *spin);
-
-void spin_missed(struct spin *spin);
-
-/* Whether the thread's involuntary switches so far are wanted now. */
-bool spin_hit(struct spin *spin);
-void spin_judge(struct spin *spin, long switches);
-
 /* Processors that this process may use at a time. */
 unsigned spin_processors(void);
 
-/*
- * Look until one of these is ready, for the time given, where spin_may.
- * Returns how many are, 0 where it is time to sleep.  What counts as a hit is
- * the first; the others end the looking.
- */
-int spin_look(struct spin *spin, struct pollfd *fds, nfds_t count);
+/* Whether this wait is to begin with looking; whether to look once more. */
+bool spin_begin(struct spin *spin);
+bool spin_on(struct spin *spin);
+
+/* What was looked for has come. */
+void spin_hit(struct spin *spin);
+
+/* ---- the machine ---- */
+
+bool spin_may(struct spin *spin);
+void spin_missed(struct spin *spin);
+
+/* Whether the thread's involuntary switches so far are wanted. */
+bool spin_is_due(const struct spin *spin);
+void spin_judge(struct spin *spin, long switches);
 
 #endif

@@ -4,11 +4,10 @@
 #include "ports/statistics_private.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "ports/call_private.h"
-#include "reclaim.h"
+#include "ports/tree_private.h"
 
 static void put_number(struct reclaim_writer *term, const char *key,
 		       uint64_t value)
@@ -66,72 +65,25 @@ static void put_task(struct reclaim_writer *term,
 	put_number(term, "messages", info->messages);
 }
 
-struct tids {
-	reclaim_tid *list;
-	size_t count, size;
-};
-
-/* Of this thread's own memory: it grows by as many as a task has children. */
-static int add_children(struct tids *tids, reclaim_tid parent)
-{
-	int found = reclaim_children(parent, tids->list + tids->count,
-				     tids->size - tids->count);
-
-	if (found <= 0)
-		return 0;
-	if (tids->count + (size_t)found > tids->size) {
-		size_t size = 2 * (tids->count + (size_t)found);
-		reclaim_tid *list = realloc(tids->list, size * sizeof(*list));
-
-		if (!list)
-			return -1;
-		tids->list = list;
-		tids->size = size;
-		return add_children(tids, parent);
-	}
-	tids->count += (size_t)found;
-	return 0;
-}
-
-/* All tasks, those above before those below them. */
-static int find_tasks(struct tids *tids, reclaim_tid root)
-{
-	size_t i;
-
-	*tids = (struct tids){.list = malloc(64 * sizeof(root)), .size = 64};
-	if (!tids->list)
-		return -1;
-	tids->list[tids->count++] = root;
-	for (i = 0; i < tids->count; i++)
-		if (add_children(tids, tids->list[i]) < 0)
-			return -1;
-	return 0;
-}
-
 /* One that has gone meanwhile was ended by another thread: it is left out. */
 static void put_tasks(struct reclaim_writer *term)
 {
 	struct reclaim_task_info info;
-	struct tids tids;
-	uint32_t live = 0;
+	struct tree tree;
 	size_t i;
 
-	if (find_tasks(&tids, reclaim_self()) < 0) {
+	if (tree_find(&tree, reclaim_self()) < 0)
 		term->error = ENOMEM;
-		free(tids.list);
-		return;
-	}
 	/* A list in pieces: how long it is is known at its end. */
-	for (i = 0; i < tids.count; i++) {
-		if (reclaim_task_info(tids.list[i], &info) < 0)
+	for (i = 0; i < tree.count; i++) {
+		if (reclaim_task_info(tree.tids[i], &info) < 0)
 			continue;
 		reclaim_put_list(term, 1);
 		put_task(term, &info);
-		live++;
 	}
 	reclaim_put_list(term, 0);
 	reclaim_put_end(term);
-	free(tids.list);
+	tree_end(&tree);
 }
 
 /* ---- outlets ---- */
@@ -150,39 +102,11 @@ static const char *stage_of(const struct reclaim_outlet *outlet)
 	return names[outlet->stage];
 }
 
-/* With what the tasks of its calls and jobs hold. */
-struct sums {
-	uint64_t bytes, handles, tasks;
-};
-
-static void add_task(struct sums *sums, reclaim_tid tid)
-{
-	struct reclaim_task_info info;
-
-	if (reclaim_task_info(tid, &info) < 0)
-		return;
-	sums->bytes += info.bytes;
-	sums->handles += info.handles;
-	sums->tasks++;
-}
-
-static struct sums sum_up(const struct reclaim_outlet *outlet)
-{
-	struct sums sums = {0};
-	struct tids tids;
-	size_t i;
-
-	if (find_tasks(&tids, outlet->task) == 0)
-		for (i = 0; i < tids.count; i++)
-			add_task(&sums, tids.list[i]);
-	free(tids.list);
-	return sums;
-}
-
 static void put_outlet(struct reclaim_writer *term,
 		       const struct reclaim_outlet *outlet)
 {
-	struct sums sums = sum_up(outlet);
+	/* With what the tasks of its calls and jobs hold. */
+	struct tree_sums sums = tree_sum_up(outlet->task);
 
 	reclaim_put_map(term, OUTLET_PAIRS);
 	put_number(term, "outlet", outlet->id);
@@ -208,7 +132,7 @@ static void put_outlets(struct reclaim_writer *term)
 	const struct reclaim_outlet *outlet, *next;
 
 	reclaim_put_list(term, HASH_CNT(hh, host.outlets));
-	HASH_ITER(hh, host.outlets, outlet, next)
+	HASH_ITER (hh, host.outlets, outlet, next)
 		put_outlet(term, outlet);
 	reclaim_put_end(term);
 }
@@ -223,7 +147,7 @@ static void put_host(struct reclaim_writer *term)
 	struct reclaim_task_info info = {0};
 	uint64_t calls = 0, jobs = 0;
 
-	HASH_ITER(hh, host.outlets, outlet, next) {
+	HASH_ITER (hh, host.outlets, outlet, next) {
 		calls += outlet->calls_count;
 		jobs += outlet->jobs_count;
 	}

@@ -58,8 +58,8 @@ static void end_process(void)
 
 struct look {
 	uint64_t serial;
-	int for_ms;	  /* that this serial has been seen for */
-	int told_ms;	  /* when it is told of next */
+	int for_ms;  /* that this serial has been seen for */
+	int told_ms; /* when it is told of next */
 	int hung_up_ms;
 };
 

@@ -38,9 +38,9 @@ enum wire_type {
 	WIRE_PROCESS_DOWN, /* monitor */
 	WIRE_REGISTER,	   /* outlet, call; a name */
 	WIRE_STATISTICS,   /* call, what, outlet */
-	WIRE_LOG,	   /* level, outlet, task; its name's length, that, text */
-	WIRE_ERROR,	   /* code, frame, id; text */
-	WIRE_EXIT_STATUS,  /* outlet, status */
+	WIRE_LOG,   /* level, outlet, task; its name's length, that, text */
+	WIRE_ERROR, /* code, frame, id; text */
+	WIRE_EXIT_STATUS, /* outlet, status */
 	WIRE_TYPES
 };
 
@@ -75,7 +75,7 @@ struct wire_hello {
 };
 
 /* The longest head, and a hello's without its term. */
-#define WIRE_HEAD_MAX 21
+#define WIRE_HEAD_MAX	21
 #define WIRE_HELLO_SIZE 14
 
 /*

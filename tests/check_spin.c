@@ -26,6 +26,8 @@ static unsigned skipped(void)
 {
 	unsigned many = 0;
 
+	if (spin_is_due(&spin))
+		spin_judge(&spin, switches);
 	while (!spin_may(&spin))
 		many++;
 	if (spin.switches < 0)
@@ -39,8 +41,7 @@ static void hit(unsigned many, unsigned every)
 	for (unsigned i = 1; i <= many; i++) {
 		ck_assert_uint_eq(skipped(), 0);
 		switches += every && i % every == 0;
-		if (spin_hit(&spin))
-			spin_judge(&spin, switches);
+		spin_hit(&spin);
 	}
 }
 
@@ -73,7 +74,7 @@ START_TEST(a_hit_forgives_misses)
 		spin_missed(&spin);
 	}
 	skipped();
-	ck_assert(!spin_hit(&spin));
+	spin_hit(&spin);
 	ck_assert_uint_eq(skipped(), 0);
 	spin_missed(&spin);
 	ck_assert_uint_eq(skipped(), 1);
@@ -106,8 +107,7 @@ START_TEST(penalties_double_up_to_a_limit)
 	for (int i = 0; i < 10; i++) {
 		ck_assert_uint_eq(skipped(), expected);
 		switches++;
-		ck_assert(spin_hit(&spin));
-		spin_judge(&spin, switches);
+		spin_hit(&spin);
 		expected = expected < 4096 ? 2 * expected : 4096;
 	}
 	ck_assert_uint_eq(expected, 4096);
@@ -132,8 +132,7 @@ START_TEST(a_penalty_is_forgiven_when_it_pays_again)
 	hit(16, 1);
 	skipped();
 	switches++;
-	ck_assert(spin_hit(&spin));
-	spin_judge(&spin, switches);
+	spin_hit(&spin);
 	ck_assert_uint_eq(skipped(), 64);
 	hit(16, 0);
 	hit(16, 1);
@@ -188,65 +187,50 @@ START_TEST(affinity_is_looked_at)
 }
 END_TEST
 
-/* ---- looking ---- */
+/* ---- with the clock ---- */
 
-static int ends[2];
-static struct pollfd fds[2];
-
-static void open_pipe(void)
+START_TEST(in_vain_it_ends_and_is_a_miss)
 {
-	ck_works(pipe(ends));
-	fds[0] = (struct pollfd){.fd = ends[0], .events = POLLIN};
-	fds[1] = (struct pollfd){.fd = ends[1], .events = POLLOUT};
-}
-
-static void close_pipe(void)
-{
-	close(ends[0]);
-	close(ends[1]);
-}
-
-START_TEST(what_is_there_is_a_hit)
-{
-	open_pipe();
 	begin();
-	ck_assert_int_eq(write(ends[1], "a", 1), 1);
-	ck_assert_int_eq(spin_look(&spin, fds, 1), 1);
-	ck_assert_int_eq(fds[0].revents, POLLIN);
-	ck_assert_uint_eq(spin.hits, 1);
-	close_pipe();
+	ck_assert(spin_begin(&spin));
+	while (spin_on(&spin))
+		;
+	ck_assert_uint_eq(spin.misses, 1);
+	ck_assert(!spin_begin(&spin));
+	ck_assert(spin_begin(&spin));
 }
 END_TEST
 
-START_TEST(what_does_not_come_is_a_miss)
+START_TEST(a_hit_is_no_miss)
 {
-	open_pipe();
 	begin();
-	ck_assert_int_eq(spin_look(&spin, fds, 1), 0);
-	ck_assert_uint_eq(spin.misses, 1);
-	ck_assert_int_eq(spin_look(&spin, fds, 1), 0);
-	ck_assert_uint_eq(spin.misses, 1);
-	close_pipe();
-}
-END_TEST
-
-START_TEST(what_else_is_ready_is_neither)
-{
-	open_pipe();
-	begin();
-	ck_assert_int_eq(spin_look(&spin, fds, 2), 1);
-	ck_assert_int_eq(fds[0].revents, 0);
-	ck_assert_int_eq(fds[1].revents, POLLOUT);
-	ck_assert_uint_eq(spin.hits, 0);
+	spin.ns = UINT64_MAX / 2;
+	ck_assert(spin_begin(&spin));
+	ck_assert(spin_on(&spin));
+	spin_hit(&spin);
+	ck_assert(spin_begin(&spin));
 	ck_assert_uint_eq(spin.misses, 0);
-	close_pipe();
+	ck_assert_uint_eq(spin.hits, 1);
+}
+END_TEST
+
+START_TEST(the_threads_switches_are_looked_at)
+{
+	begin();
+	ck_assert(spin_begin(&spin));
+	ck_assert_int_ge(spin.switches, 0);
+	spin.switches = -1000;
+	for (int i = 0; i < 16; i++)
+		spin_hit(&spin);
+	ck_assert(!spin_begin(&spin));
+	ck_assert_uint_eq(spin.penalty, 32);
 }
 END_TEST
 
 static void fill(Suite *suite)
 {
 	TCase *deciding = stage_case(suite, "deciding");
-	TCase *looking = stage_case(suite, "looking");
+	TCase *looking = stage_case(suite, "clock");
 
 	tcase_add_test(deciding, looks_while_it_pays);
 	tcase_add_test(deciding, misses_in_a_row_skip_twice_as_many);
@@ -260,9 +244,9 @@ static void fill(Suite *suite)
 	tcase_add_test(deciding, with_one_processor_it_never_looks);
 	tcase_add_test(deciding, by_option_it_never_looks_or_longer);
 	tcase_add_test(deciding, affinity_is_looked_at);
-	tcase_add_test(looking, what_is_there_is_a_hit);
-	tcase_add_test(looking, what_does_not_come_is_a_miss);
-	tcase_add_test(looking, what_else_is_ready_is_neither);
+	tcase_add_test(looking, in_vain_it_ends_and_is_a_miss);
+	tcase_add_test(looking, a_hit_is_no_miss);
+	tcase_add_test(looking, the_threads_switches_are_looked_at);
 }
 
 int main(void)

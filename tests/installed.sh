@@ -73,8 +73,8 @@ if [ -z "$pc" ]; then
 fi
 libdir=$scratch/${pc%/pkgconfig/reclaim.pc}
 # Behind ours are those of what is wanted: libuv.
-export PKG_CONFIG_LIBDIR="$libdir/pkgconfig:$(pkg-config --variable pc_path \
-	pkg-config)"
+others=$(pkg-config --variable pc_path pkg-config)
+export PKG_CONFIG_LIBDIR="$libdir/pkgconfig:$others"
 export PKG_CONFIG_SYSROOT_DIR="$scratch/root"
 # Also where the prefix is /usr.
 export PKG_CONFIG_SYSTEM_INCLUDE_PATH=/none PKG_CONFIG_SYSTEM_LIBRARY_PATH=/none

@@ -29,7 +29,7 @@
  *	host	the process; the root of the tree of tasks
  *	client	an Erlang process that has outlets open
  *	outlet	from `start` to after `stop`
- *	call	from a call of the client's to its answer
+ *	call	from a call to its answer, or the end of who called
  *	job	work on another thread
  *
  * A callback runs with the right one entered: `call`, `control`, and
@@ -71,9 +71,10 @@ struct reclaim_outlet;
 #define RECLAIM_WRITE 2
 
 /*
- * A driver.  Constant; lives as long as the process.  `name` is 1 to 63 letters,
- * digits and underscores.  Any callback may be missing: what would call it is
- * answered with {error, enotsup}, or is dropped and told in the log once.
+ * A driver.  Constant; lives as long as the process.  `name` is 1 to 63
+ * letters, digits and underscores.  Any callback may be missing: what would
+ * call it is answered with {error, enotsup}, or is dropped and told in the log
+ * once.
  */
 struct reclaim_driver {
 	unsigned abi; /* RECLAIM_DRIVER_ABI */
@@ -176,9 +177,9 @@ RECLAIM_API int reclaim_outlet_busy(struct reclaim_outlet *outlet, int on);
 
 /*
  * Close it, with a reason for the owner: {reclaim, Outlet, {closed, Reason}},
- * an atom, NULL for `normal`.  Output that waits is sent before, as far as there
- * is credit.  No callback but `stop` is called once the current one returns.
- * EALREADY: it ends already.
+ * an atom, NULL for `normal`.  Output that waits is sent before, as far as
+ * there is credit.  No callback but `stop` is called once the current one
+ * returns. EALREADY: it ends already.
  */
 RECLAIM_API int reclaim_outlet_close(struct reclaim_outlet *outlet,
 				     const char *reason);
@@ -209,8 +210,8 @@ RECLAIM_API int reclaim_outlet_cancel_timer(struct reclaim_outlet *outlet,
  * reclaim:control's {ok, Bytes}; or with {error, Reason}, an atom.  A call is
  * answered once.  It ends then: its task, and jobs that are left of it.  What a
  * job of the call says is sent when that job is over.
- * ENOENT: no such call, or it was answered, or nobody waits any more; EINVAL: no
- * whole term, no atom, or a term where bytes are asked for; EMSGSIZE: the
+ * ENOENT: no such call, or it was answered, or nobody waits any more; EINVAL:
+ * no whole term, no atom, or a term where bytes are asked for; EMSGSIZE: the
  * client got {error, emsgsize}; ENOMEM: the call is as it was.
  */
 RECLAIM_API int reclaim_call_reply(uint64_t call,
@@ -241,7 +242,11 @@ RECLAIM_API int reclaim_outlet_demonitor(struct reclaim_outlet *outlet,
 /* ---- jobs ---- */
 
 /* reclaim_job.flags */
-#define RECLAIM_JOB_ORDERED 1u /* one at a time and in order, in its outlet */
+/*
+ * One at a time and in order, in its outlet: the next begins when ready_async of
+ * the one before has returned, and its task has ended.
+ */
+#define RECLAIM_JOB_ORDERED 1u
 
 /*
  * Work for another thread.  Constant.  `run` has a task of its own entered,
@@ -252,8 +257,8 @@ RECLAIM_API int reclaim_outlet_demonitor(struct reclaim_outlet *outlet,
  * loop's thread, now and every 100 ms until it is over, to make it return: as
  * sqlite3_interrupt does.  Without `cancel` its thread is cancelled at the next
  * cancellation point: pthread_cleanup_push() is honoured, the task's resources
- * are released.  So leave `cancel` out only where nothing that `run` calls would
- * mind; one that does nothing will do for work that is always short.
+ * are released.  So leave `cancel` out only where nothing that `run` calls
+ * would mind; one that does nothing will do for work that is always short.
  */
 struct reclaim_job {
 	const char *name;
@@ -289,7 +294,7 @@ RECLAIM_API void reclaim_log(int level, const char *format, ...)
 
 /* ---- the program ---- */
 
-#define RECLAIM_DRIVERS(...)                                                   \
+#define RECLAIM_DRIVERS(...) \
 	((const struct reclaim_driver *const[]){__VA_ARGS__, NULL})
 
 /*
