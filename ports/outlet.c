@@ -68,10 +68,10 @@ bool outlet_enter(struct reclaim_outlet *outlet, reclaim_tid task,
 /* Whatever else the callback entered and did not leave is left as well. */
 void outlet_leave(struct reclaim_outlet *outlet, reclaim_tid task)
 {
+	(void)task;
 	watchdog_end();
-	while (reclaim_self() != task && reclaim_leave() == 0)
+	while (reclaim_leave() == 0)
 		continue;
-	reclaim_leave();
 	host.running = 0;
 	outlet->inside--;
 	outlet_touch(outlet);
