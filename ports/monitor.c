@@ -126,8 +126,9 @@ uint64_t reclaim_call_monitor(uint64_t id)
 		errno = EPERM;
 		return 0;
 	}
+	/* Once it was answered the other end knows its process no more. */
 	call = call_find(id);
-	if (!call)
+	if (!call || call->answered)
 		errno = ENOENT;
 	else if (host.options->plain)
 		errno = ENOTSUP;
