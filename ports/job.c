@@ -390,7 +390,7 @@ static void tell_driver(struct job *job)
 	if (job->call)
 		call_leave(job->call);
 	else
-		outlet_leave(outlet, outlet->task);
+		outlet_leave(outlet);
 }
 
 /* In the loop's thread; nothing of it runs any more. */

@@ -65,7 +65,7 @@ void monitor_process_down(uint64_t ref)
 		outlet_misses(outlet, "process_exit");
 	} else if (outlet_enter(outlet, outlet->task, "process_exit")) {
 		outlet->driver->process_exit(outlet, ref);
-		outlet_leave(outlet, outlet->task);
+		outlet_leave(outlet);
 	}
 }
 
