@@ -137,6 +137,8 @@ void call_cancel(uint64_t id)
 
 bool call_enter(struct call *call, const char *callback)
 {
+	if (call->outlet->stage == OUTLET_DRAINING)
+		return false;
 	if (outlet_try_enter(call->outlet, call->task, callback)) {
 		call->inside++;
 		return true;
@@ -149,7 +151,7 @@ bool call_enter(struct call *call, const char *callback)
 
 void call_leave(struct call *call)
 {
-	outlet_leave(call->outlet, call->task);
+	outlet_leave(call->outlet);
 	call->inside--;
 	look_at(call);
 }

@@ -107,7 +107,7 @@ static void deliver(struct reclaim_outlet *outlet, const void *data, size_t len)
 		outlet_misses(outlet, "output");
 	} else if (outlet_enter(outlet, outlet->task, "output")) {
 		outlet->driver->output(outlet, data, len);
-		outlet_leave(outlet, outlet->task);
+		outlet_leave(outlet);
 	}
 	give_credit(outlet, len + WIRE_COST);
 }
@@ -199,7 +199,7 @@ static void tell_drained(struct reclaim_outlet *outlet)
 	    !outlet_enter(outlet, outlet->task, "drained"))
 		return;
 	outlet->driver->drained(outlet);
-	outlet_leave(outlet, outlet->task);
+	outlet_leave(outlet);
 }
 
 void outlet_send_waiting(struct reclaim_outlet *outlet)

@@ -317,7 +317,7 @@ loop(S = #host{port = Port, parent = Parent, writer = Writer}) ->
 from_host({data, Number, Data}, _, S = #host{outlets = Outlets}) ->
     case Outlets of
         #{Number := #outlet{owner = Owner, out = Out, credit = Credit}} ->
-            Owner ! {reclaim, Out, {data, Data}},
+            tell(Owner, Out, {data, Data}),
             consumed(Credit, Out, Number, Data, S);
         #{} ->
             S
@@ -354,7 +354,7 @@ from_host({closed, Number, Why}, _, S = #host{outlets = Outlets}) ->
 from_host({exit_status, Number, Status}, _, S = #host{outlets = Outlets}) ->
     case Outlets of
         #{Number := #outlet{owner = Owner, out = Out}} ->
-            Owner ! {reclaim, Out, {exit_status, Status}};
+            tell(Owner, Out, {exit_status, Status});
         #{} ->
             ok
     end,
@@ -401,7 +401,7 @@ closed(Number, Why, O = #outlet{out = Out, owner = Owner, state = State, from = 
     case State of
         opening -> answer(From, {error, Why});
         closing -> answer(From, ok);
-        open -> Owner ! {reclaim, Out, {closed, Why}}
+        open -> tell(Owner, Out, {closed, Why})
     end,
     forget_client_of(Number, Owner, over(Number, O, S)).
 
@@ -425,12 +425,12 @@ forget_client_of(Number, Owner, S = #host{clients = Clients}) ->
 sweep(S = #host{ended = Ended}) ->
     Here = self(),
     Waiting = ets:select(reclaim_calls, [{{{Here, '_'}, '_', '_', '_'}, [], ['$_']}]),
-    [drop(Row) || Row = {_, _, _, Number} <- Waiting, is_map_key(Number, Ended)],
+    lists:foreach(fun drop/1, [Row || Row = {_, _, _, Number} <- Waiting, is_map_key(Number, Ended)]),
     S#host{ended = #{}}.
 
 drop({Key, Who, _, _}) ->
     case ets:take(reclaim_calls, Key) of
-        [_] when is_reference(Who) -> Who ! {Who, error, closed};
+        [_] when is_reference(Who) -> Who ! {Who, error, closed}, ok;
         [_] -> answer(element(2, Who), {error, closed});
         [] -> ok
     end.
@@ -655,12 +655,18 @@ hand_over(Frame, S = #host{writing = Writing, writer = Writer}) ->
     Writer ! {host, Frame},
     S#host{writing = Writing + 1}.
 
-answer({_, Alias}, Answer) -> Alias ! {Alias, Answer};
-answer(none, _) -> ok.
+answer({_, Alias}, Answer) ->
+    Alias ! {Alias, Answer},
+    ok;
+answer(none, _) ->
+    ok.
+
+tell(Owner, Out, What) ->
+    Owner ! {reclaim, Out, What},
+    ok.
 
 wake(Waiting, Answer) ->
-    [answer(From, Answer) || From <- Waiting],
-    ok.
+    lists:foreach(fun(From) -> answer(From, Answer) end, Waiting).
 
 put_outlet(Number, O, S = #host{outlets = Outlets}) ->
     S#host{outlets = Outlets#{Number => O}}.
@@ -680,7 +686,7 @@ label(S = #host{os_pid = Pid}) ->
 
 -spec terminate(term(), #host{}) -> no_return().
 terminate(Reason, S = #host{port = Port, writer = Writer, outlets = Outlets}) ->
-    tell(Reason, S),
+    tell_log(Reason, S),
     maps:foreach(fun over_with_host/2, Outlets),
     reclaim_writer:stop(Writer),
     close_port(Port),
@@ -689,10 +695,10 @@ terminate(Reason, S = #host{port = Port, writer = Writer, outlets = Outlets}) ->
 over_with_host(Number, #outlet{out = Out, owner = Owner, state = State}) ->
     reclaim_outlet:end_it(Out, host_down),
     ets:delete(reclaim_outlets, {self(), Number}),
-    State =:= open andalso (Owner ! {reclaim, Out, {closed, host_down}}),
+    State =:= open andalso tell(Owner, Out, {closed, host_down}),
     ok.
 
-tell(Reason, S) ->
+tell_log(Reason, S) ->
     case ended_as(Reason) of
         nothing -> ok;
         How -> reclaim_log:format(error, "host ~ts ~ts", [label(S), How], about_log(0, 0, <<>>, S))

@@ -330,11 +330,7 @@ credit(Outlet = #reclaim_outlet{port = Port, writer = Writer, number = Number}, 
 -spec ask_host(pid() | atom(), term(), timeout()) -> term().
 ask_host(Host, Request, Timeout) ->
     Alias = monitor(process, Host, [{alias, reply_demonitor}]),
-    try
-        Host ! {'$reclaim', {self(), Alias}, Request}
-    catch
-        error:badarg -> not_registered
-    end,
+    ok = ask(Host, {'$reclaim', {self(), Alias}, Request}),
     receive
         {Alias, Answer} -> Answer;
         {'DOWN', Alias, process, _, _} -> {error, host_down}
@@ -345,6 +341,15 @@ ask_host(Host, Request, Timeout) ->
         after 0 ->
             {error, {timeout, Alias}}
         end
+    end.
+
+%% That there is none of that name, its monitor says.
+ask(Host, Message) ->
+    try
+        Host ! Message,
+        ok
+    catch
+        error:badarg -> ok
     end.
 
 %% ---- writing ----
