@@ -24,8 +24,9 @@ END
 # With erlang-dev whatever comes first: all verbs share one configured build.
 build_packages='autoconf automake check erlang-base erlang-dev gcc libc6-dev
 	libdw-dev libsqlite3-dev libtool libuv1-dev make pkg-config uthash-dev'
-check_packages="$build_packages binutils clang clang-format erlang-proper g++ perl
-	procps python3 shellcheck spin sqlite3 valgrind"
+check_packages="$build_packages binutils clang clang-format elixir
+	erlang-dialyzer erlang-eunit erlang-proper g++ perl procps python3
+	shellcheck spin sqlite3 valgrind"
 bench_packages="$build_packages libapr1 libjemalloc2 libmimalloc2.0 libtalloc2
 	libzmq5 perl python3 sqlite3"
 
@@ -223,6 +224,7 @@ check() {
 	tests_of asan-heap $plain/asan check-asan-heap
 	tests_of tsan $plain/tsan check-tsan
 	tests_of clang $plain/clang check-clang
+	gate dialyzer make -C $plain dialyzer
 	gate format make -C $plain format-check
 	gate shell shell_check
 	gate bench-programs make -C $plain "$jobs" bench-programs

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "ports/job_private.h"
+#include "ports/monitor_private.h"
 #include "reclaim.h"
 
 /* Any thread may look one up; only the loop's adds and removes. */
@@ -82,6 +83,8 @@ static void end(struct call *call)
 	LIST_REMOVE(call, of_outlet);
 	outlet->calls_count--;
 	job_cancel_call(call);
+	if (call->monitor)
+		monitor_take_back(call->monitor);
 	reclaim_kill(call->task);
 	call->over = true;
 	if (LIST_EMPTY(&call->jobs) && !call->inside)
@@ -101,6 +104,8 @@ static void look_at(struct call *call)
 	} else if (!call->kept && !call->claimed && LIST_EMPTY(&call->jobs)) {
 		host_reply_error(call->id, "no_answer");
 		end(call);
+	} else if (!call->monitor) {
+		call->monitor = monitor_caller(call);
 	}
 }
 
@@ -126,15 +131,21 @@ void call_cancel(uint64_t id)
 
 bool call_enter(struct call *call, const char *callback)
 {
-	if (!outlet_enter(call->outlet, call->task, callback))
+	if (call->outlet->stage == OUTLET_DRAINING)
 		return false;
-	call->inside++;
-	return true;
+	if (outlet_try_enter(call->outlet, call->task, callback)) {
+		call->inside++;
+		return true;
+	}
+	if (!call->answered)
+		host_reply_error(call->id, "killed");
+	end(call);
+	return false;
 }
 
 void call_leave(struct call *call)
 {
-	outlet_leave(call->outlet, call->task);
+	outlet_leave(call->outlet);
 	call->inside--;
 	look_at(call);
 }

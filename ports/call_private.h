@@ -3,10 +3,10 @@
  * call - what a client asks an outlet, until it is answered
  *
  * A call is a task below its outlet's, entered by its handler.  It is over when
- * it is answered, cancelled, or its outlet ends; where its handler has
- * returned, does not keep it, and no job of it is left, it is answered for it:
- * no_answer. One that is over is forgotten; its memory stays while jobs of it
- * run.
+ * it is answered, cancelled, who called has died, or its outlet ends; where its
+ * handler has returned, does not keep it, and no job of it is left, it is
+ * answered for it: no_answer. One that is over is forgotten; its memory stays
+ * while jobs of it run.
  */
 #ifndef RECLAIM_CALL_PRIVATE_H
 #define RECLAIM_CALL_PRIVATE_H
@@ -21,7 +21,8 @@ struct call {
 	atomic_bool kept;
 	atomic_bool claimed; /* somebody answers, or has */
 	bool answered;
-	bool over; /* only jobs hold it */
+	bool over;	  /* only jobs hold it */
+	uint64_t monitor; /* of who called, if it takes longer; or 0 */
 	unsigned inside;
 	LIST_HEAD(, job) jobs;
 	LIST_ENTRY(call) of_outlet;

@@ -70,7 +70,7 @@ static void tell_driver(struct clock *clock)
 	if (!outlet_enter(outlet, outlet->task, "timeout"))
 		return;
 	outlet->driver->timeout(outlet, clock->ref, clock->arg);
-	outlet_leave(outlet, outlet->task);
+	outlet_leave(outlet);
 }
 
 uint64_t reclaim_outlet_timer(struct reclaim_outlet *outlet, uint64_t after_ms,
@@ -78,11 +78,9 @@ uint64_t reclaim_outlet_timer(struct reclaim_outlet *outlet, uint64_t after_ms,
 {
 	struct clock *clock = NULL;
 
-	if (!host_is_here())
-		errno = EPERM;
-	else if (!outlet_is_live(outlet))
-		errno = ESHUTDOWN;
-	else if (!outlet->driver->timeout)
+	if (outlet_look(outlet) < 0)
+		return 0;
+	if (!outlet->driver->timeout)
 		errno = EINVAL;
 	else
 		clock = clock_add(outlet, after_ms, tell_driver, arg);

@@ -107,7 +107,7 @@ static void deliver(struct reclaim_outlet *outlet, const void *data, size_t len)
 		outlet_misses(outlet, "output");
 	} else if (outlet_enter(outlet, outlet->task, "output")) {
 		outlet->driver->output(outlet, data, len);
-		outlet_leave(outlet, outlet->task);
+		outlet_leave(outlet);
 	}
 	give_credit(outlet, len + WIRE_COST);
 }
@@ -199,7 +199,7 @@ static void tell_drained(struct reclaim_outlet *outlet)
 	    !outlet_enter(outlet, outlet->task, "drained"))
 		return;
 	outlet->driver->drained(outlet);
-	outlet_leave(outlet, outlet->task);
+	outlet_leave(outlet);
 }
 
 void outlet_send_waiting(struct reclaim_outlet *outlet)
@@ -234,14 +234,8 @@ int reclaim_outlet_outputv(struct reclaim_outlet *outlet,
 {
 	size_t len;
 
-	if (!host_is_here()) {
-		errno = EPERM;
+	if (outlet_look(outlet) < 0)
 		return -1;
-	}
-	if (!outlet_is_live(outlet)) {
-		errno = ESHUTDOWN;
-		return -1;
-	}
 	if (count < 0 || count > PIECES_MAX) {
 		errno = EINVAL;
 		return -1;

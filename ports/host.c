@@ -284,7 +284,10 @@ static void take_for_outlet(struct reclaim_outlet *outlet,
 		outlet_close(outlet, "normal");
 		break;
 	default:
-		give(outlet, frame);
+		if (frame->field[1])
+			give(outlet, frame);
+		else
+			send_error(WIRE_NUMBER, frame, "0 is no client");
 	}
 }
 
@@ -486,7 +489,8 @@ static void on_ended(void *unused, int why)
 {
 	(void)unused;
 	host.ended = true;
-	host.status = why ? 1 : 0;
+	if (why)
+		host.status = 1;
 	uv_stop(&host.loop);
 }
 

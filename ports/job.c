@@ -346,11 +346,9 @@ int reclaim_job_start(struct reclaim_outlet *outlet, uint64_t id,
 	struct call *call = NULL;
 	struct job *job;
 
-	if (!host_is_here())
-		errno = EPERM;
-	else if (!outlet_is_live(outlet))
-		errno = ESHUTDOWN;
-	else if (!what || !what->run || what->flags & ~RECLAIM_JOB_ORDERED)
+	if (outlet_look(outlet) < 0)
+		return -1;
+	if (!what || !what->run || what->flags & ~RECLAIM_JOB_ORDERED)
 		errno = EINVAL;
 	else if (id && (!(call = call_find(id)) || call->outlet != outlet ||
 			call->answered))
@@ -392,7 +390,7 @@ static void tell_driver(struct job *job)
 	if (job->call)
 		call_leave(job->call);
 	else
-		outlet_leave(outlet, outlet->task);
+		outlet_leave(outlet);
 }
 
 /* In the loop's thread; nothing of it runs any more. */

@@ -44,27 +44,35 @@ void outlet_touch(struct reclaim_outlet *outlet)
 
 /* ---- callbacks ---- */
 
-bool outlet_enter(struct reclaim_outlet *outlet, reclaim_tid task,
-		  const char *callback)
+bool outlet_try_enter(struct reclaim_outlet *outlet, reclaim_tid task,
+		      const char *callback)
 {
-	if (reclaim_enter(task) < 0) {
-		outlet_end(outlet, errno == ESRCH ? "killed"
-						  : reclaim_errno_name(errno));
+	if (reclaim_enter(task) < 0)
 		return false;
-	}
 	outlet->inside++;
 	host.running = outlet->id;
 	watchdog_begin(outlet, callback);
 	return true;
 }
 
+bool outlet_enter(struct reclaim_outlet *outlet, reclaim_tid task,
+		  const char *callback)
+{
+	if (outlet->stage == OUTLET_DRAINING)
+		return false;
+	if (outlet_try_enter(outlet, task, callback))
+		return true;
+	outlet_end(outlet,
+		   errno == ESRCH ? "killed" : reclaim_errno_name(errno));
+	return false;
+}
+
 /* Whatever else the callback entered and did not leave is left as well. */
-void outlet_leave(struct reclaim_outlet *outlet, reclaim_tid task)
+void outlet_leave(struct reclaim_outlet *outlet)
 {
 	watchdog_end();
-	while (reclaim_self() != task && reclaim_leave() == 0)
+	while (reclaim_leave() == 0)
 		continue;
-	reclaim_leave();
 	host.running = 0;
 	outlet->inside--;
 	outlet_touch(outlet);
@@ -182,7 +190,7 @@ static int start(struct reclaim_outlet *outlet, struct reclaim_reader *args)
 	errno = 0;
 	result = outlet->driver->start(outlet, args);
 	error = errno ? errno : EINVAL;
-	outlet_leave(outlet, outlet->task);
+	outlet_leave(outlet);
 	if (result < 0)
 		outlet_end(outlet, reclaim_errno_name(error));
 	return result < 0 ? -1 : 0;
@@ -342,7 +350,7 @@ static bool is_flushing(struct reclaim_outlet *outlet)
 	    !outlet_enter(outlet, outlet->task, "flush"))
 		return false;
 	wait = outlet->driver->flush(outlet);
-	outlet_leave(outlet, outlet->task);
+	outlet_leave(outlet);
 	return wait > 0;
 }
 
@@ -383,7 +391,7 @@ static void stop(struct reclaim_outlet *outlet)
 	if (outlet->started && outlet->down && outlet->driver->stop &&
 	    outlet_enter(outlet, outlet->task, "stop")) {
 		outlet->driver->stop(outlet);
-		outlet_leave(outlet, outlet->task);
+		outlet_leave(outlet);
 	}
 	if (!outlet->down)
 		bury(outlet);
@@ -420,8 +428,7 @@ void outlet_settle(struct reclaim_outlet *outlet)
 
 /* ---- the driver's side ---- */
 
-/* In the loop's thread, and not at its end. */
-static int look(const struct reclaim_outlet *outlet)
+int outlet_look(const struct reclaim_outlet *outlet)
 {
 	if (!host_is_here())
 		errno = EPERM;
@@ -455,7 +462,7 @@ reclaim_tid reclaim_outlet_client(const struct reclaim_outlet *outlet)
 int reclaim_outlet_watermarks(struct reclaim_outlet *outlet, size_t low,
 			      size_t high)
 {
-	if (look(outlet) < 0)
+	if (outlet_look(outlet) < 0)
 		return -1;
 	if (low > high) {
 		errno = EINVAL;
@@ -469,7 +476,7 @@ int reclaim_outlet_watermarks(struct reclaim_outlet *outlet, size_t low,
 
 int reclaim_outlet_busy(struct reclaim_outlet *outlet, int on)
 {
-	if (look(outlet) < 0)
+	if (outlet_look(outlet) < 0)
 		return -1;
 	outlet->busy = on;
 	outlet_touch(outlet);
@@ -478,7 +485,7 @@ int reclaim_outlet_busy(struct reclaim_outlet *outlet, int on)
 
 int reclaim_outlet_close(struct reclaim_outlet *outlet, const char *reason)
 {
-	if (look(outlet) < 0) {
+	if (outlet_look(outlet) < 0) {
 		errno = errno == ESHUTDOWN ? EALREADY : errno;
 		return -1;
 	}

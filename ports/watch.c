@@ -43,7 +43,7 @@ static void tell(struct reclaim_outlet *outlet, int fd,
 		outlet_misses(outlet, name);
 	} else if (outlet_enter(outlet, outlet->task, name)) {
 		callback(outlet, fd);
-		outlet_leave(outlet, outlet->task);
+		outlet_leave(outlet);
 	}
 }
 
@@ -111,14 +111,8 @@ int reclaim_outlet_select(struct reclaim_outlet *outlet, int fd, int wanted)
 {
 	struct watch *watch;
 
-	if (!host_is_here()) {
-		errno = EPERM;
+	if (outlet_look(outlet) < 0)
 		return -1;
-	}
-	if (!outlet_is_live(outlet)) {
-		errno = ESHUTDOWN;
-		return -1;
-	}
 	if (wanted & ~(RECLAIM_READ | RECLAIM_WRITE)) {
 		errno = EINVAL;
 		return -1;

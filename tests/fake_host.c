@@ -18,6 +18,7 @@
  *	xN		exit with status N
  *	k		SIGKILL
  *	s		read no more; sleep until the end of the pipe
+ *	zN		read nothing for N milliseconds
  *	q, Q		leave calls unanswered, or answer them again
  *	r, R		stop repeating, or begin again
  *
@@ -156,6 +157,9 @@ static void data(const unsigned char *bytes, size_t len)
 		break;
 	case 's':
 		sleep_until_hangup();
+		break;
+	case 'z':
+		poll(NULL, 0, atoi((const char *)said + 1));
 		break;
 	case 'q':
 	case 'Q':

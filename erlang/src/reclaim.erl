@@ -103,9 +103,6 @@
 -define(CALL_TIMEOUT, 5000).
 -define(WINDOW, 262144).
 
-%% Before the term of an open frame.
--define(OPEN_HEAD, 32).
-
 -define(is_timeout(T), (T =:= infinity orelse (is_integer(T) andalso T >= 0))).
 -define(is_host(H), (is_pid(H) orelse is_atom(H))).
 
@@ -210,10 +207,7 @@ spawn_program(Host, CommandLine, Options) ->
 %% `{error, not_owner}' for all others.
 -spec close(outlet()) -> ok | error().
 close(Out) ->
-    case ask_host_of(Out, {close, reclaim_outlet:number(Out)}) of
-        {error, host_down} -> {error, closed};
-        Answer -> Answer
-    end.
+    ask_host_of(Out, {close, reclaim_outlet:number(Out)}).
 
 %% @doc Hand an outlet on to another process of this node, by its owner alone.
 %%

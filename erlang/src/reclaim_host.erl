@@ -98,6 +98,9 @@
 %% ms: calls that crossed its end.  One look serves all that ended meanwhile.
 -define(SWEEP_MS, 10).
 
+%% Before the term of an open frame.
+-define(OPEN_HEAD, 32).
+
 %% How many bytes of what is no frame are shown.
 -define(SHOWN, 64).
 
@@ -314,7 +317,7 @@ loop(S = #host{port = Port, parent = Parent, writer = Writer}) ->
 from_host({data, Number, Data}, _, S = #host{outlets = Outlets}) ->
     case Outlets of
         #{Number := #outlet{owner = Owner, out = Out, credit = Credit}} ->
-            Owner ! {reclaim, Out, {data, Data}},
+            tell(Owner, Out, {data, Data}),
             consumed(Credit, Out, Number, Data, S);
         #{} ->
             S
@@ -351,7 +354,7 @@ from_host({closed, Number, Why}, _, S = #host{outlets = Outlets}) ->
 from_host({exit_status, Number, Status}, _, S = #host{outlets = Outlets}) ->
     case Outlets of
         #{Number := #outlet{owner = Owner, out = Out}} ->
-            Owner ! {reclaim, Out, {exit_status, Status}};
+            tell(Owner, Out, {exit_status, Status});
         #{} ->
             ok
     end,
@@ -398,14 +401,14 @@ closed(Number, Why, O = #outlet{out = Out, owner = Owner, state = State, from = 
     case State of
         opening -> answer(From, {error, Why});
         closing -> answer(From, ok);
-        open -> Owner ! {reclaim, Out, {closed, Why}}
+        open -> tell(Owner, Out, {closed, Why})
     end,
     forget_client_of(Number, Owner, over(Number, O, S)).
 
 %% Nothing refers to it any more, but calls that crossed its end.
 over(Number, #outlet{out = Out, waiting = Waiting, name = Name}, S) ->
     #host{outlets = Outlets, ended = Ended} = S,
-    reclaim_outlet:end_it(Out),
+    reclaim_outlet:end_it(Out, closed),
     wake(Waiting, {error, closed}),
     ets:delete(reclaim_outlets, {self(), Number}),
     Name =:= none orelse ets:delete(reclaim_names, {self(), Name}),
@@ -422,12 +425,12 @@ forget_client_of(Number, Owner, S = #host{clients = Clients}) ->
 sweep(S = #host{ended = Ended}) ->
     Here = self(),
     Waiting = ets:select(reclaim_calls, [{{{Here, '_'}, '_', '_', '_'}, [], ['$_']}]),
-    [drop(Row) || Row = {_, _, _, Number} <- Waiting, is_map_key(Number, Ended)],
+    lists:foreach(fun drop/1, [Row || Row = {_, _, _, Number} <- Waiting, is_map_key(Number, Ended)]),
     S#host{ended = #{}}.
 
 drop({Key, Who, _, _}) ->
     case ets:take(reclaim_calls, Key) of
-        [_] when is_reference(Who) -> Who ! {Who, error, closed};
+        [_] when is_reference(Who) -> Who ! {Who, error, closed}, ok;
         [_] -> answer(element(2, Who), {error, closed});
         [] -> ok
     end.
@@ -471,6 +474,11 @@ about_log(Outlet, Task, Name, S = #host{outlets = Outlets}) ->
 
 %% ---- what processes ask ----
 
+request({open, Term, _, _}, From, S = #host{max_frame = Max}) when
+    byte_size(Term) + ?OPEN_HEAD > Max
+->
+    answer(From, {error, emsgsize}),
+    S;
 request({open, Term, Window, Credit}, From = {Owner, _}, S0) ->
     {#client{number = Client}, S} = client(Owner, S0),
     #host{port = Port, writer = Writer, max_frame = Max, outlet = Last} = S,
@@ -535,8 +543,10 @@ request({wait_no_more, Number, Alias}, _, S = #host{outlets = Outlets}) ->
     end;
 request({outlet, Number}, From, S = #host{outlets = Outlets}) ->
     case Outlets of
-        #{Number := #outlet{owner = Owner, name = Name, credit = Credit, state = State}} ->
-            answer(From, {ok, #{owner => Owner, name => Name, credit => Credit, state => State}});
+        #{Number := #outlet{owner = Owner, name = none}} ->
+            answer(From, {ok, #{owner => Owner}});
+        #{Number := #outlet{owner = Owner, name = Name}} ->
+            answer(From, {ok, #{owner => Owner, name => Name}});
         #{} ->
             answer(From, {error, closed})
     end,
@@ -645,12 +655,18 @@ hand_over(Frame, S = #host{writing = Writing, writer = Writer}) ->
     Writer ! {host, Frame},
     S#host{writing = Writing + 1}.
 
-answer({_, Alias}, Answer) -> Alias ! {Alias, Answer};
-answer(none, _) -> ok.
+answer({_, Alias}, Answer) ->
+    Alias ! {Alias, Answer},
+    ok;
+answer(none, _) ->
+    ok.
+
+tell(Owner, Out, What) ->
+    Owner ! {reclaim, Out, What},
+    ok.
 
 wake(Waiting, Answer) ->
-    [answer(From, Answer) || From <- Waiting],
-    ok.
+    lists:foreach(fun(From) -> answer(From, Answer) end, Waiting).
 
 put_outlet(Number, O, S = #host{outlets = Outlets}) ->
     S#host{outlets = Outlets#{Number => O}}.
@@ -670,19 +686,19 @@ label(S = #host{os_pid = Pid}) ->
 
 -spec terminate(term(), #host{}) -> no_return().
 terminate(Reason, S = #host{port = Port, writer = Writer, outlets = Outlets}) ->
-    tell(Reason, S),
+    tell_log(Reason, S),
     maps:foreach(fun over_with_host/2, Outlets),
     reclaim_writer:stop(Writer),
     close_port(Port),
     exit(why(Reason, S)).
 
 over_with_host(Number, #outlet{out = Out, owner = Owner, state = State}) ->
-    reclaim_outlet:end_it(Out),
+    reclaim_outlet:end_it(Out, host_down),
     ets:delete(reclaim_outlets, {self(), Number}),
-    State =:= open andalso (Owner ! {reclaim, Out, {closed, host_down}}),
+    State =:= open andalso tell(Owner, Out, {closed, host_down}),
     ok.
 
-tell(Reason, S) ->
+tell_log(Reason, S) ->
     case ended_as(Reason) of
         nothing -> ok;
         How -> reclaim_log:format(error, "host ~ts ~ts", [label(S), How], about_log(0, 0, <<>>, S))

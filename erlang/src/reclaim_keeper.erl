@@ -32,7 +32,10 @@ tables() ->
 
 -spec init([]) -> {ok, []}.
 init([]) ->
-    [ets:new(Name, [public, named_table | Options]) || {Name, Options} <- tables()],
+    lists:foreach(
+        fun({Name, Options}) -> ets:new(Name, [public, named_table | Options]) end,
+        tables()
+    ),
     {ok, []}.
 
 -spec handle_call({watch, pid()}, gen_server:from(), []) -> {reply, ok, []}.
@@ -46,10 +49,7 @@ handle_cast(_, S) ->
 
 -spec handle_info(term(), []) -> {noreply, []}.
 handle_info({'DOWN', _, process, Host, _}, S) ->
-    [
-        tell(Key, Owner, Out)
-     || {Key, Owner, Out} <- ets:match_object(reclaim_outlets, {{Host, '_'}, '_', '_'})
-    ],
+    lists:foreach(fun tell/1, ets:match_object(reclaim_outlets, {{Host, '_'}, '_', '_'})),
     ets:match_delete(reclaim_names, {{Host, '_'}, '_'}),
     ets:match_delete(reclaim_calls, {{Host, '_'}, '_', '_', '_'}),
     ets:match_delete(reclaim_writes, {{Host, '_'}, '_', '_', '_'}),
@@ -57,7 +57,7 @@ handle_info({'DOWN', _, process, Host, _}, S) ->
 handle_info(_, S) ->
     {noreply, S}.
 
-tell(Key, Owner, Out) ->
+tell({Key, Owner, Out}) ->
     ets:delete(reclaim_outlets, Key),
-    reclaim_outlet:end_it(Out),
+    reclaim_outlet:end_it(Out, host_down),
     Owner ! {reclaim, Out, {closed, host_down}}.

@@ -21,7 +21,7 @@
 
 -module(reclaim_outlet).
 
--export([new/7, number/1, host/1, opened/2, add_credit/2, end_it/1, is_open/1]).
+-export([new/7, number/1, host/1, opened/2, add_credit/2, end_it/2]).
 -export([left/1, consumed/2, window/2, release/1]).
 -export([command/3, call/3, control/4, credit/2, ask_host/3, request/3]).
 -export([tables/0, post/3]).
@@ -42,7 +42,7 @@
 
 %% The cells.
 -define(CREDIT, 1). % towards the host, and who is about to write
--define(STATE, 2).  % 0: open, 1: over
+-define(STATE, 2).  % see state/1
 -define(USED, 3).   % of what came from the host, not given back yet
 -define(HALF, 4).   % of the window for it: so much is given back at once
 -define(CELLS, 4).
@@ -109,14 +109,19 @@ opened(#reclaim_outlet{cells = Cells}, Window) ->
 add_credit(#reclaim_outlet{cells = Cells}, Bytes) ->
     atomics:add(Cells, ?CREDIT, Bytes bsl ?WRITERS_BITS).
 
-%% Whoever asks the host from now on is told that it is over.
--spec end_it(outlet()) -> ok.
-end_it(#reclaim_outlet{cells = Cells}) ->
-    atomics:put(Cells, ?STATE, 1).
+%% Whoever has something for it from now on is told why it is over.
+-spec end_it(outlet(), closed | host_down) -> ok.
+end_it(#reclaim_outlet{cells = Cells}, closed) ->
+    atomics:put(Cells, ?STATE, 1);
+end_it(#reclaim_outlet{cells = Cells}, host_down) ->
+    atomics:put(Cells, ?STATE, 2).
 
--spec is_open(outlet()) -> boolean().
-is_open(#reclaim_outlet{cells = Cells}) ->
-    atomics:get(Cells, ?STATE) =:= 0.
+state(Cells) ->
+    case atomics:get(Cells, ?STATE) of
+        0 -> open;
+        1 -> {error, closed};
+        2 -> {error, host_down}
+    end.
 
 %% The credit that is left.
 -spec left(outlet()) -> integer().
@@ -167,17 +172,13 @@ may_take(Cell, _) when Cell band ?WRITERS =:= 0 -> yes;
 may_take(_, _) -> others.
 
 put_data(Outlet = #reclaim_outlet{number = Number, cells = Cells}, IoData, Cost, Until) ->
-    case atomics:get(Cells, ?STATE) of
-        0 ->
-            Frame = reclaim_wire:data(Number, IoData),
-            case write(Outlet, Frame, Cells, Until) of
-                ok -> ok;
-                Error -> give_back(Cells, Cost), Error
-            end;
-        1 ->
-            give_back(Cells, Cost),
-            {error, closed}
-    end.
+    Result =
+        case state(Cells) of
+            open -> write(Outlet, reclaim_wire:data(Number, IoData), Cells, Until);
+            Over -> Over
+        end,
+    Result =:= ok orelse give_back(Cells, Cost),
+    Result.
 
 give_back(Cells, Cost) ->
     atomics:add(Cells, ?CREDIT, (Cost bsl ?WRITERS_BITS) - 1).
@@ -188,14 +189,16 @@ release(none) -> ok;
 release(Cells) -> atomics:sub(Cells, ?CREDIT, 1).
 
 wait_and_take(Why, Outlet, IoData, Cost, Until) ->
-    case is_open(Outlet) of
-        false -> {error, closed};
-        true when Until =:= nosuspend -> {error, busy};
-        true ->
+    case state(Outlet#reclaim_outlet.cells) of
+        open when Until =:= nosuspend ->
+            {error, busy};
+        open ->
             case wait(Why, Outlet, Until) of
                 ok -> take(Outlet, IoData, Cost, Until);
                 Error -> Error
-            end
+            end;
+        Over ->
+            Over
     end.
 
 %% Those who are about to write have credit: they soon will have written.
@@ -257,11 +260,15 @@ enlist(Key, Alias, Number) ->
 %% In the table first, then a look at whether it is open: who ends an outlet does
 %% it the other way round, and so finds those that did.
 send_and_wait(Outlet, Call, Alias, Frame, Until) ->
-    case is_open(Outlet) andalso write(Outlet, Frame, none, Until) of
-        ok -> await(Outlet, Call, Alias, Until);
-        false -> forget(Outlet, Call, Alias), {error, closed};
-        {error, timeout} -> cancel(Outlet, Call, Alias);
-        Error -> forget(Outlet, Call, Alias), Error
+    case state(Outlet#reclaim_outlet.cells) of
+        open ->
+            case write(Outlet, Frame, none, Until) of
+                ok -> await(Outlet, Call, Alias, Until);
+                Error -> forget(Outlet, Call, Alias), Error
+            end;
+        Over ->
+            forget(Outlet, Call, Alias),
+            Over
     end.
 
 await(Outlet, Call, Alias, Until) ->
@@ -323,11 +330,7 @@ credit(Outlet = #reclaim_outlet{port = Port, writer = Writer, number = Number}, 
 -spec ask_host(pid() | atom(), term(), timeout()) -> term().
 ask_host(Host, Request, Timeout) ->
     Alias = monitor(process, Host, [{alias, reply_demonitor}]),
-    try
-        Host ! {'$reclaim', {self(), Alias}, Request}
-    catch
-        error:badarg -> not_registered
-    end,
+    ok = ask(Host, {'$reclaim', {self(), Alias}, Request}),
     receive
         {Alias, Answer} -> Answer;
         {'DOWN', Alias, process, _, _} -> {error, host_down}
@@ -338,6 +341,15 @@ ask_host(Host, Request, Timeout) ->
         after 0 ->
             {error, {timeout, Alias}}
         end
+    end.
+
+%% That there is none of that name, its monitor says.
+ask(Host, Message) ->
+    try
+        Host ! Message,
+        ok
+    catch
+        error:badarg -> ok
     end.
 
 %% ---- writing ----

@@ -209,6 +209,11 @@ reasons() ->
         %% the host's
         normal, client_down, credit, limit, host_down, closed, enodriver,
         no_answer, system_limit, badarg, drivers, version, pid,
+        %% keys and words of statistics
+        actions, blocks, busy, bytes, calls, children, client, clients, closing,
+        credit, draining, driver, ended, ending, flushing, gone, handles, input,
+        jobs, live, max_bytes, max_handles, messages, name, open, outlet, outlets,
+        output, parent, peak_bytes, queued, state, stopped, task, tasks,
         %% errno's, as `file` and `inet` call them
         e2big, eacces, eaddrinuse, eaddrnotavail, eadv, eafnosupport, eagain,
         ealready, ebade, ebadf, ebadfd, ebadmsg, ebadr, ebadrqc, ebadslt,

@@ -26,9 +26,9 @@ loop(Host, Port) ->
         {write, Key} ->
             write(Port, Key);
         {post, Frame} ->
-            command(Port, Frame);
+            _ = command(Port, Frame);
         {host, Frame} ->
-            command(Port, Frame),
+            _ = command(Port, Frame),
             Host ! written
     end,
     loop(Host, Port).

@@ -29,7 +29,7 @@
  *	host	the process; the root of the tree of tasks
  *	client	an Erlang process that has outlets open
  *	outlet	from `start` to after `stop`
- *	call	from a call of the client's to its answer
+ *	call	from a call to its answer, or the end of who called
  *	job	work on another thread
  *
  * A callback runs with the right one entered: `call`, `control`, and
