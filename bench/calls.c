@@ -11,6 +11,7 @@
 
 #include <dlfcn.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -44,6 +45,12 @@ COUNT(int, epoll_pwait,
       (fd, to, max, ms, mask))
 COUNT(int, epoll_ctl, (int fd, int op, int of, struct epoll_event *event),
       (fd, op, of, event))
+COUNT(ssize_t, preadv2,
+      (int fd, const struct iovec *iov, int count, off_t at, int flags),
+      (fd, iov, count, at, flags))
+COUNT(int, sched_setscheduler,
+      (pid_t pid, int policy, const struct sched_param *param),
+      (pid, policy, param))
 COUNT(int, getrusage, (__rusage_who_t who, struct rusage *usage), (who, usage))
 
 __attribute__((destructor)) static void write_count(void)

@@ -70,7 +70,7 @@ static void tell_driver(struct clock *clock)
 	if (!outlet_enter(outlet, outlet->task, "timeout"))
 		return;
 	outlet->driver->timeout(outlet, clock->ref, clock->arg);
-	outlet_leave(outlet, outlet->task);
+	outlet_leave(outlet);
 }
 
 uint64_t reclaim_outlet_timer(struct reclaim_outlet *outlet, uint64_t after_ms,

@@ -107,7 +107,7 @@ static void deliver(struct reclaim_outlet *outlet, const void *data, size_t len)
 		outlet_misses(outlet, "output");
 	} else if (outlet_enter(outlet, outlet->task, "output")) {
 		outlet->driver->output(outlet, data, len);
-		outlet_leave(outlet, outlet->task);
+		outlet_leave(outlet);
 	}
 	give_credit(outlet, len + WIRE_COST);
 }
@@ -159,8 +159,11 @@ static int send_now(struct reclaim_outlet *outlet, const struct iovec *pieces,
 		frame[0].iov_len = wire_head(head, WIRE_DATA, outlet->id, 0, 0);
 	for (i = 0; i < count; i++)
 		frame[1 + i] = pieces[i];
-	if (link_put(host.link, frame, 1 + count) < 0)
+	if (link_put(host.link, frame, 1 + count) < 0) {
+		if (errno == EPIPE)
+			errno = ESHUTDOWN; /* as all outlets do now */
 		return -1;
+	}
 	outlet->may_send -= (int64_t)(len + WIRE_COST);
 	return 0;
 }
@@ -199,7 +202,7 @@ static void tell_drained(struct reclaim_outlet *outlet)
 	    !outlet_enter(outlet, outlet->task, "drained"))
 		return;
 	outlet->driver->drained(outlet);
-	outlet_leave(outlet, outlet->task);
+	outlet_leave(outlet);
 }
 
 void outlet_send_waiting(struct reclaim_outlet *outlet)

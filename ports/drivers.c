@@ -125,6 +125,10 @@ static int check_driver(const struct reclaim_driver *driver, char *why,
 			      " and this program is for version %u: compile it "
 			      "anew",
 			      driver->abi, RECLAIM_DRIVER_ABI);
+	if (driver->flags & ~RECLAIM_DRIVER_SLOW_END)
+		return refuse(EINVAL, why, len,
+			      "it has flags that are none: 0x%x",
+			      driver->flags);
 	if (!driver->name || !is_name(driver->name))
 		return refuse(EINVAL, why, len,
 			      "its name is not 1 to %d letters, digits and "

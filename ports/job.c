@@ -36,6 +36,14 @@ struct job {
 	LIST_ENTRY(job) of_cancelled;
 };
 
+/*
+ * What has the end of an outlet's task done, and no job of its.  More threads
+ * than --jobs may do it, so that it does not wait for jobs that take long: what
+ * is held until then, as a lock is, may be what these wait for.
+ */
+static const struct reclaim_job ending = {.name = "end"};
+#define MORE_FOR_ENDS 4
+
 static struct {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
@@ -101,9 +109,18 @@ static void abandon(void *arg)
 	host_post(&job->post);
 }
 
+static bool is_ending(const struct job *job)
+{
+	return job->what == &ending;
+}
+
 static void run(struct job *job)
 {
 	current = job;
+	if (is_ending(job)) {
+		reclaim_kill(job->task);
+		return;
+	}
 	if (reclaim_enter(job->task) < 0) {
 		job->result = -1; /* somebody ended it */
 		return;
@@ -117,16 +134,25 @@ static void run(struct job *job)
 		continue;
 }
 
+/* Ends come first in the queue.  The lock is held. */
+static bool is_one_too_many(void)
+{
+	const struct job *first = TAILQ_FIRST(&pool.queue);
+
+	return pool.threads > host.options->jobs &&
+	       !(first && is_ending(first));
+}
+
 /* NULL: the thread is to end.  The lock is held. */
 static struct job *next_job(void)
 {
 	struct job *job;
 
 	pool.idle++;
-	while (TAILQ_EMPTY(&pool.queue) && !pool.ends)
+	while (TAILQ_EMPTY(&pool.queue) && !pool.ends && !is_one_too_many())
 		pthread_cond_wait(&pool.changed, &pool.lock);
 	pool.idle--;
-	if (TAILQ_EMPTY(&pool.queue))
+	if (TAILQ_EMPTY(&pool.queue) || is_one_too_many())
 		return NULL;
 	job = TAILQ_FIRST(&pool.queue);
 	TAILQ_REMOVE(&pool.queue, job, in_queue);
@@ -162,14 +188,14 @@ static void *work(void *unused)
  * The lock is held.  A thread more, if that helps and may be: those that are
  * idle may have been woken for what waits already.
  */
-static int make_thread(void)
+static int make_thread(unsigned most)
 {
 	pthread_attr_t detached;
 	sigset_t all, mask;
 	pthread_t thread;
 	int error;
 
-	if (pool.idle > pool.waiting || pool.threads >= host.options->jobs)
+	if (pool.idle > pool.waiting || pool.threads >= most)
 		return 0;
 	pthread_attr_init(&detached);
 	pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
@@ -207,17 +233,43 @@ bool job_end_threads(int within_ms)
 /* To the threads. */
 static int submit(struct job *job)
 {
+	unsigned more = is_ending(job) ? MORE_FOR_ENDS : 0;
 	int result;
 
 	pthread_mutex_lock(&pool.lock);
-	result = make_thread();
+	result = make_thread(host.options->jobs + more);
 	if (result == 0) {
-		TAILQ_INSERT_TAIL(&pool.queue, job, in_queue);
+		if (is_ending(job))
+			TAILQ_INSERT_HEAD(&pool.queue, job, in_queue);
+		else
+			TAILQ_INSERT_TAIL(&pool.queue, job, in_queue);
 		pool.waiting++;
 		pthread_cond_signal(&pool.changed);
 	}
 	pthread_mutex_unlock(&pool.lock);
 	return result;
+}
+
+static void free_job(struct post *post)
+{
+	free(post);
+}
+
+/* That its task has ended the outlet is told by itself; it may be gone then. */
+int job_end_task(const struct reclaim_outlet *outlet)
+{
+	struct job *job = calloc(1, sizeof(*job));
+
+	if (!job)
+		return -1;
+	job->post.done = free_job;
+	job->what = &ending;
+	job->task = outlet->task;
+	job->outlet_id = outlet->id;
+	if (submit(job) == 0)
+		return 0;
+	free(job);
+	return -1;
 }
 
 static bool is_ordered(const struct job *job)
@@ -255,6 +307,7 @@ static void begin_next_ordered(struct reclaim_outlet *outlet)
 	if (begin(job) == 0)
 		return;
 	/* No thread is left, and none can be made. */
+	job->begun = true;
 	job->state = JOB_OVER;
 	job->result = -1;
 	host_post(&job->post);
@@ -328,7 +381,7 @@ static void tell_driver(struct job *job)
 {
 	struct reclaim_outlet *outlet = job->outlet;
 
-	if (!outlet->driver->ready_async || !outlet_is_live(outlet))
+	if (!outlet->driver->ready_async || outlet->stage >= OUTLET_DRAINING)
 		return;
 	if (job->call ? !call_enter(job->call, "ready_async")
 		      : !outlet_enter(outlet, outlet->task, "ready_async"))
@@ -338,7 +391,7 @@ static void tell_driver(struct job *job)
 	if (job->call)
 		call_leave(job->call);
 	else
-		outlet_leave(outlet, outlet->task);
+		outlet_leave(outlet);
 }
 
 /* In the loop's thread; nothing of it runs any more. */

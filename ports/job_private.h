@@ -20,6 +20,9 @@ struct answer **job_answer_of(uint64_t call);
 /* The outlet that the calling thread works for, or 0. */
 uint64_t job_outlet(void);
 
+/* End an outlet's task on one of the threads.  -1: none can be had. */
+int job_end_task(const struct reclaim_outlet *outlet);
+
 /* End the threads; false where some still work after so many milliseconds. */
 bool job_end_threads(int within_ms);
 

@@ -248,31 +248,40 @@ static void answer(struct link *link)
 {
 	if (link->events->idle && !link->is_closed)
 		link->events->idle(link->context);
-	if (!link->is_closed)
-		flush(link);
+	if (link->is_closed)
+		return;
+	link->output.blocked = false; /* some time has passed */
+	flush(link);
+}
+
+/* Hand over what there is, and write what that was answered with. */
+static unsigned pass_on(struct link *link)
+{
+	unsigned many = hand_over(link);
+
+	if (many)
+		answer(link);
+	return many;
 }
 
 /* Frames that were left when it was full come before what is read. */
 static void take_turn(struct link *link)
 {
 	uint64_t until = now_ns() + TURN_NS;
-	enum more more;
+	unsigned many = pass_on(link);
+	enum more more = FULL;
 
-	if (hand_over(link))
-		answer(link);
-	if (!is_read(link))
-		return;
-	more = fill(link);
-	while (more != NOTHING) {
-		if (hand_over(link))
-			answer(link);
-		if (!is_read(link))
-			return;
+	while (is_read(link)) {
 		if (now_ns() >= until) {
 			uv_idle_start(&link->again, go_on_later);
 			return;
 		}
 		more = more == FULL ? fill(link) : look(link);
+		if (more == NOTHING) {
+			spin_sleep(&link->spin, many);
+			return;
+		}
+		many += pass_on(link);
 	}
 }
 
@@ -422,6 +431,7 @@ static void free_link(struct link *link)
 		save_close(link->in.fd);
 	if (link->out.fd >= 0)
 		save_close(link->out.fd);
+	spin_end(&link->spin);
 	input_end(&link->input);
 	output_end(&link->output);
 	save_free(link);

@@ -68,8 +68,9 @@ static void send_entry(const struct entry *entry)
 	rest[0] = (char)name;
 	memcpy(rest + 1, entry->name, name);
 	memcpy(rest + 1 + name, entry->text, text);
-	host_send(WIRE_LOG, (uint64_t)entry->level, entry->outlet, entry->task,
-		  rest, 1 + name + text);
+	if (host_send(WIRE_LOG, (uint64_t)entry->level, entry->outlet,
+		      entry->task, rest, 1 + name + text) < 0)
+		write_stderr(entry->text);
 }
 
 static void send_posted(struct post *post)

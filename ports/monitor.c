@@ -65,7 +65,7 @@ void monitor_process_down(uint64_t ref)
 		outlet_misses(outlet, "process_exit");
 	} else if (outlet_enter(outlet, outlet->task, "process_exit")) {
 		outlet->driver->process_exit(outlet, ref);
-		outlet_leave(outlet, outlet->task);
+		outlet_leave(outlet);
 	}
 }
 
@@ -126,8 +126,9 @@ uint64_t reclaim_call_monitor(uint64_t id)
 		errno = EPERM;
 		return 0;
 	}
+	/* Once it was answered the other end knows its process no more. */
 	call = call_find(id);
-	if (!call)
+	if (!call || call->answered)
 		errno = ENOENT;
 	else if (host.options->plain)
 		errno = ENOTSUP;

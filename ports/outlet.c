@@ -58,6 +58,8 @@ bool outlet_try_enter(struct reclaim_outlet *outlet, reclaim_tid task,
 bool outlet_enter(struct reclaim_outlet *outlet, reclaim_tid task,
 		  const char *callback)
 {
+	if (outlet->stage == OUTLET_DRAINING)
+		return false;
 	if (outlet_try_enter(outlet, task, callback))
 		return true;
 	outlet_end(outlet,
@@ -66,12 +68,11 @@ bool outlet_enter(struct reclaim_outlet *outlet, reclaim_tid task,
 }
 
 /* Whatever else the callback entered and did not leave is left as well. */
-void outlet_leave(struct reclaim_outlet *outlet, reclaim_tid task)
+void outlet_leave(struct reclaim_outlet *outlet)
 {
 	watchdog_end();
-	while (reclaim_self() != task && reclaim_leave() == 0)
+	while (reclaim_leave() == 0)
 		continue;
-	reclaim_leave();
 	host.running = 0;
 	outlet->inside--;
 	outlet_touch(outlet);
@@ -189,7 +190,7 @@ static int start(struct reclaim_outlet *outlet, struct reclaim_reader *args)
 	errno = 0;
 	result = outlet->driver->start(outlet, args);
 	error = errno ? errno : EINVAL;
-	outlet_leave(outlet, outlet->task);
+	outlet_leave(outlet);
 	if (result < 0)
 		outlet_end(outlet, reclaim_errno_name(error));
 	return result < 0 ? -1 : 0;
@@ -349,7 +350,7 @@ static bool is_flushing(struct reclaim_outlet *outlet)
 	    !outlet_enter(outlet, outlet->task, "flush"))
 		return false;
 	wait = outlet->driver->flush(outlet);
-	outlet_leave(outlet, outlet->task);
+	outlet_leave(outlet);
 	return wait > 0;
 }
 
@@ -362,8 +363,10 @@ static void proceed(struct reclaim_outlet *outlet)
 		if (!is_flushing(outlet) && outlet->stage == OUTLET_FLUSHING)
 			outlet->stage = OUTLET_DRAINING;
 	}
-	if (outlet->stage == OUTLET_DRAINING &&
-	    STAILQ_EMPTY(&outlet->output.pieces))
+	if (outlet->stage != OUTLET_DRAINING)
+		return;
+	watch_end_all(outlet); /* they are level-triggered */
+	if (STAILQ_EMPTY(&outlet->output.pieces))
 		outlet_end(outlet, outlet->reason);
 }
 
@@ -390,12 +393,13 @@ static void stop(struct reclaim_outlet *outlet)
 	if (outlet->started && outlet->down && outlet->driver->stop &&
 	    outlet_enter(outlet, outlet->task, "stop")) {
 		outlet->driver->stop(outlet);
-		outlet_leave(outlet, outlet->task);
+		outlet_leave(outlet);
 	}
-	if (outlet->down)
-		reclaim_kill(outlet->task);
-	else
+	if (!outlet->down)
 		bury(outlet);
+	else if (!(outlet->driver->flags & RECLAIM_DRIVER_SLOW_END) ||
+		 job_end_task(outlet) < 0)
+		reclaim_kill(outlet->task);
 }
 
 void outlet_task_ended(uint64_t ref)

@@ -7,7 +7,7 @@
  *	       input waits      to wait          waits      cancelled
  *
  * Each arrow is taken by outlet_settle, and any of them may be skipped; a death
- * goes to ENDING at once.  From ENDING on no callback is called but `stop`.
+ * goes to ENDING at once.  From DRAINING on no callback is called but `stop`.
  */
 #ifndef RECLAIM_OUTLET_PRIVATE_H
 #define RECLAIM_OUTLET_PRIVATE_H
@@ -104,14 +104,15 @@ void outlet_task_ended(uint64_t ref);
 /* ---- callbacks ---- */
 
 /*
- * Around each: whether the task could be entered.  It cannot where somebody
- * ended it, or is in it: the outlet ends then.  A call's own task is tried.
+ * Around each: whether it may be called and the task was entered.  That cannot
+ * be where somebody ended it, or is in it: the outlet ends then.  A call's own
+ * task is tried.
  */
 bool outlet_try_enter(struct reclaim_outlet *outlet, reclaim_tid task,
 		      const char *callback);
 bool outlet_enter(struct reclaim_outlet *outlet, reclaim_tid task,
 		  const char *callback);
-void outlet_leave(struct reclaim_outlet *outlet, reclaim_tid task);
+void outlet_leave(struct reclaim_outlet *outlet);
 
 /* Its driver has no such callback: said once. */
 void outlet_misses(struct reclaim_outlet *outlet, const char *callback);

@@ -50,9 +50,10 @@ struct reclaim_port {
 	int in, out; /* ours, moved away */
 	struct input input;
 	struct spin spin;
-	bool at_end; /* read(2) gave 0 */
-	bool ended;  /* and reclaim_port_read has said so */
-	int why;     /* with `ended`: an errno, 0 for a clean end */
+	unsigned frames; /* since it last slept */
+	bool at_end;	 /* read(2) gave 0 */
+	bool ended;	 /* and reclaim_port_read has said so */
+	int why;	 /* with `ended`: an errno, 0 for a clean end */
 	char *queue;
 	size_t queued, max_queue;
 	int broken; /* errno of the write that failed */
@@ -279,6 +280,11 @@ static int fill(struct reclaim_port *port)
 	if (input_room(&port->input, &at, &len) < 0)
 		return -1;
 	n = look(port, at, len);
+	if (n < 0 && errno == EAGAIN) {
+		spin_sleep(&port->spin, port->frames);
+		port->frames = 0;
+		errno = EAGAIN;
+	}
 	while (n < 0 && (errno == EAGAIN || errno == EINTR)) {
 		n = read(port->in, at, len);
 		if (n < 0 && errno == EAGAIN)
@@ -344,6 +350,7 @@ ssize_t reclaim_port_read(struct reclaim_port *port, const void **frame)
 	result = next_frame(port, &found);
 	if (result <= 0)
 		return end_input(port, result < 0 ? errno : 0);
+	port->frames++;
 	*frame = found.data;
 	return (ssize_t)found.len;
 }
@@ -415,6 +422,7 @@ int reclaim_port_close(struct reclaim_port *port)
 	bool clean = port->ended ? port->why == 0 : true;
 	bool sent = reclaim_port_flush(port) == 0;
 
+	spin_end(&port->spin);
 	if (!sent && port->broken == EPIPE && port->ended)
 		sent = true;
 	port->queued = 0;

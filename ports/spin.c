@@ -23,6 +23,12 @@
 /* ...among so many, for a stray one is nothing. */
 #define HITS_JUDGED 16
 
+/* So many frames in one wait are a burst, for others would send few... */
+#define FRAMES_MANY 8
+
+/* ...and it is over when so many waits in a row bring one or none. */
+#define FEW_MAX 2
+
 void spin_init(struct spin *spin, int us, unsigned processors)
 {
 	if (us == 0)
@@ -30,6 +36,7 @@ void spin_init(struct spin *spin, int us, unsigned processors)
 	*spin = (struct spin){
 		.ns = us > 0 && processors > 1 ? (uint64_t)us * 1000 : 0,
 		.switches = -1,
+		.never = us < 0,
 	};
 }
 
@@ -83,6 +90,16 @@ void spin_judge(struct spin *spin, long switches)
 		spin->hits = 0;
 		spin->switches = switches;
 	}
+}
+
+bool spin_may_gather(struct spin *spin, unsigned frames)
+{
+	if (spin->never)
+		return false;
+	if (!spin->gathers)
+		return frames >= FRAMES_MANY;
+	spin->few = frames > 1 ? 0 : spin->few + 1;
+	return spin->few < FEW_MAX;
 }
 
 /* ---- processors ---- */
@@ -187,4 +204,37 @@ bool spin_on(struct spin *spin)
 		return true;
 	spin_missed(spin);
 	return false;
+}
+
+/*
+ * Programs that are started meanwhile are not to inherit it.  That flag stays:
+ * it takes a privilege to clear it.
+ */
+static bool set_policy(int from, int to)
+{
+	const struct sched_param none = {0};
+
+	return (sched_getscheduler(0) & ~SCHED_RESET_ON_FORK) == from &&
+	       sched_setscheduler(0, to | SCHED_RESET_ON_FORK, &none) == 0;
+}
+
+void spin_sleep(struct spin *spin, unsigned frames)
+{
+	bool gathers = spin_may_gather(spin, frames);
+
+	if (gathers == spin->gathers)
+		return;
+	spin->few = 0;
+	spin->gathers = gathers;
+	if (gathers)
+		spin->gives_way = set_policy(SCHED_OTHER, SCHED_BATCH);
+	else
+		spin_end(spin);
+}
+
+void spin_end(struct spin *spin)
+{
+	if (spin->gives_way)
+		set_policy(SCHED_BATCH, SCHED_OTHER);
+	spin->gives_way = false;
 }

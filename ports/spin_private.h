@@ -13,6 +13,12 @@
  *   waits sleep, then 64, to 4096.  Hits alone do not show that;
  * - with one processor, by affinity or by the cgroup, none looks.
  *
+ * Before a wait that sleeps there is another question.  The kernel lets whoever
+ * is woken go first, so that on one processor each message of a burst may stop
+ * the emulator from sending the next.  After a wait that brought many frames
+ * this thread gives that up (SCHED_BATCH) and finds more of them, until waits
+ * bring one again: on calls one by one it would cost a tenth.
+ *
  * Whoever looks does so with the read itself, for an answer that comes within
  * 4 us finds the emulator awake, and each system call on the way there is a
  * tenth of that:
@@ -44,6 +50,10 @@ struct spin {
 	unsigned penalty; /* waits that slept when last it did not pay */
 	unsigned hits;	  /* since `switches` was noted */
 	long switches;	  /* -1: not noted */
+	bool never;	  /* by option: neither look nor give way */
+	bool gathers;	  /* many frames at a time */
+	unsigned few;	  /* waits in a row that brought one or none, then */
+	bool gives_way;	  /* and the thread's policy was changed for it */
 };
 
 /* For so many microseconds, 0 is SPIN_US and less is never. */
@@ -59,6 +69,12 @@ bool spin_on(struct spin *spin);
 /* What was looked for has come. */
 void spin_hit(struct spin *spin);
 
+/* Before a wait that sleeps; so many frames have come since the last. */
+void spin_sleep(struct spin *spin, unsigned frames);
+
+/* No more waits: the thread is scheduled as it was. */
+void spin_end(struct spin *spin);
+
 /* ---- the machine ---- */
 
 bool spin_may(struct spin *spin);
@@ -67,5 +83,8 @@ void spin_missed(struct spin *spin);
 /* Whether the thread's involuntary switches so far are wanted. */
 bool spin_is_due(const struct spin *spin);
 void spin_judge(struct spin *spin, long switches);
+
+/* Whether it is to give way in the next sleep. */
+bool spin_may_gather(struct spin *spin, unsigned frames);
 
 #endif

@@ -43,7 +43,7 @@ static void tell(struct reclaim_outlet *outlet, int fd,
 		outlet_misses(outlet, name);
 	} else if (outlet_enter(outlet, outlet->task, name)) {
 		callback(outlet, fd);
-		outlet_leave(outlet, outlet->task);
+		outlet_leave(outlet);
 	}
 }
 

@@ -138,6 +138,11 @@ START_TEST(a_wrong_one_is_refused)
 	static const struct reclaim_driver again = {RECLAIM_DRIVER_ABI,
 						    .name = "echo"};
 
+	static const struct reclaim_driver flags = {
+		RECLAIM_DRIVER_ABI, .name = "flags", .flags = 6};
+
+	refused(RECLAIM_DRIVERS(&flags), "(flags)");
+	refused(RECLAIM_DRIVERS(&flags), "flags that are none: 0x6");
 	refused(RECLAIM_DRIVERS(&echo, &old), "driver 2 (?)");
 	refused(RECLAIM_DRIVERS(&future), "compile it anew");
 	refused(RECLAIM_DRIVERS(&echo, &upper, &again), "two of that name");
@@ -238,7 +243,7 @@ START_TEST(there_is_no_such_driver)
 {
 	have("right");
 	ck_fails(find("wrong"), NULL, ENOENT);
-	expect_why("no driver wrong, built in or in 1 directory");
+	expect_why("no driver wrong in 1 directory");
 }
 END_TEST
 

@@ -187,6 +187,72 @@ START_TEST(affinity_is_looked_at)
 }
 END_TEST
 
+/* ---- giving way ---- */
+
+START_TEST(many_frames_at_a_time_are_gathered)
+{
+	begin();
+	ck_assert(!spin_may_gather(&spin, 0));
+	ck_assert(!spin_may_gather(&spin, 7));
+	ck_assert(spin_may_gather(&spin, 8));
+}
+END_TEST
+
+START_TEST(gathering_ends_when_it_brings_one_twice)
+{
+	begin();
+	spin.gathers = true;
+	ck_assert(spin_may_gather(&spin, 2));
+	ck_assert(spin_may_gather(&spin, 1));
+	ck_assert(spin_may_gather(&spin, 2));
+	ck_assert(spin_may_gather(&spin, 1));
+	ck_assert(!spin_may_gather(&spin, 0));
+}
+END_TEST
+
+START_TEST(by_option_it_never_gathers)
+{
+	spin_init(&spin, -1, 2);
+	ck_assert(!spin_may_gather(&spin, 1000));
+}
+END_TEST
+
+static int policy(void)
+{
+	return sched_getscheduler(0) & ~SCHED_RESET_ON_FORK;
+}
+
+START_TEST(the_thread_gives_way_and_is_as_before)
+{
+	begin();
+	spin_sleep(&spin, 1);
+	ck_assert_int_eq(policy(), SCHED_OTHER);
+	spin_sleep(&spin, 100);
+	ck_assert_int_eq(policy(), SCHED_BATCH);
+	spin_sleep(&spin, 1);
+	spin_sleep(&spin, 1);
+	ck_assert_int_eq(policy(), SCHED_OTHER);
+	spin_sleep(&spin, 100);
+	spin_end(&spin);
+	ck_assert_int_eq(policy(), SCHED_OTHER);
+}
+END_TEST
+
+START_TEST(another_policy_is_left_alone)
+{
+	const struct sched_param none = {0};
+
+	begin();
+	ck_works(sched_setscheduler(0, SCHED_BATCH, &none));
+	spin_sleep(&spin, 100);
+	spin_sleep(&spin, 1);
+	spin_sleep(&spin, 1);
+	spin_end(&spin);
+	ck_assert_int_eq(policy(), SCHED_BATCH);
+	ck_works(sched_setscheduler(0, SCHED_OTHER, &none));
+}
+END_TEST
+
 /* ---- with the clock ---- */
 
 START_TEST(in_vain_it_ends_and_is_a_miss)
@@ -230,6 +296,7 @@ END_TEST
 static void fill(Suite *suite)
 {
 	TCase *deciding = stage_case(suite, "deciding");
+	TCase *gathering = stage_case(suite, "giving way");
 	TCase *looking = stage_case(suite, "clock");
 
 	tcase_add_test(deciding, looks_while_it_pays);
@@ -244,6 +311,11 @@ static void fill(Suite *suite)
 	tcase_add_test(deciding, with_one_processor_it_never_looks);
 	tcase_add_test(deciding, by_option_it_never_looks_or_longer);
 	tcase_add_test(deciding, affinity_is_looked_at);
+	tcase_add_test(gathering, many_frames_at_a_time_are_gathered);
+	tcase_add_test(gathering, gathering_ends_when_it_brings_one_twice);
+	tcase_add_test(gathering, by_option_it_never_gathers);
+	tcase_add_test(gathering, the_thread_gives_way_and_is_as_before);
+	tcase_add_test(gathering, another_policy_is_left_alone);
 	tcase_add_test(looking, in_vain_it_ends_and_is_a_miss);
 	tcase_add_test(looking, a_hit_is_no_miss);
 	tcase_add_test(looking, the_threads_switches_are_looked_at);

@@ -39,6 +39,12 @@ int __lsan_is_turned_off(void)
 	return tester && getpid() != tester;
 }
 
+void stage_is_child(void)
+{
+	if (tester)
+		tester = getpid();
+}
+
 /*
  * Nor does it wait for races that may come yet, or join threads that it has
  * not; those that a test leaves the fixture sees.  A test may want more.

@@ -57,6 +57,9 @@ bool is_open(int fd);
 bool is_process(pid_t pid); /* a child of ours, waited for or not */
 bool is_mapped(const void *at);
 
+/* In a forked child that ends by exit: it is looked at for leaks as well. */
+void stage_is_child(void);
+
 /* Where each step takes a hundred times as long. */
 bool under_valgrind(void);
 

@@ -292,4 +292,5 @@ const struct reclaim_driver reclaim_driver = {
 	.start = start,
 	.call = call,
 	.ready_async = done,
+	.flags = RECLAIM_DRIVER_SLOW_END, /* to roll back may take long */
 };

@@ -134,7 +134,16 @@ struct reclaim_driver {
 	 * reclaim_outlet_close, or five seconds are over.
 	 */
 	int (*flush)(struct reclaim_outlet *outlet);
+
+	unsigned flags; /* 0, or: */
 };
+
+/*
+ * What an outlet holds may take long to release, as a transaction does that is
+ * rolled back.  It is done on another thread, after `stop`, and the loop goes
+ * on meanwhile; kinds and deferred actions of the outlet's task are run there.
+ */
+#define RECLAIM_DRIVER_SLOW_END 1u
 
 /* ---- outlets ---- */
 
@@ -243,8 +252,8 @@ RECLAIM_API int reclaim_outlet_demonitor(struct reclaim_outlet *outlet,
 
 /* reclaim_job.flags */
 /*
- * One at a time and in order, in its outlet: the next begins when ready_async of
- * the one before has returned, and its task has ended.
+ * One at a time and in order, in its outlet: the next begins when ready_async
+ * of the one before has returned, and its task has ended.
  */
 #define RECLAIM_JOB_ORDERED 1u
 

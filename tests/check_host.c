@@ -1,0 +1,1074 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A host from hello to the end of its input: what it says to which frames, whom
+ * outlets belong to, and that nothing is left whenever it ends.
+ */
+#include "config.h"
+
+#include "tests/speaker.h"
+
+#include <reclaim/message.h>
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- drivers ---- */
+
+static const char *letters_of(const struct reclaim_outlet *outlet)
+{
+	return reclaim_outlet_state(outlet);
+}
+
+static void echo_output(struct reclaim_outlet *outlet, const void *data,
+			size_t len)
+{
+	must(reclaim_outlet_output(outlet, data, len) >= 0);
+}
+
+static void echo_call(struct reclaim_outlet *outlet, uint64_t call,
+		      struct reclaim_reader *request)
+{
+	struct reclaim_writer term;
+	const void *raw;
+	size_t len;
+
+	(void)outlet;
+	reclaim_get_raw(request, &raw, &len);
+	reclaim_writer_init(&term, NULL, 0);
+	reclaim_put_raw(&term, raw, len);
+	reclaim_call_reply(call, &term);
+}
+
+static const struct reclaim_driver echo = {
+	RECLAIM_DRIVER_ABI,
+	.name = "echo",
+	.output = echo_output,
+	.call = echo_call,
+};
+
+/* Says what becomes of it: its name is a letter that `start` is given. */
+static void note_end(void *letter)
+{
+	jot("released(%s) ", (char *)letter);
+	free(letter);
+}
+
+static int teller_start(struct reclaim_outlet *outlet,
+			struct reclaim_reader *args)
+{
+	char letter[2] = {(char)('a' + strlen(jotted()) % 7), '\0'};
+
+	(void)args;
+	jot("start ");
+	reclaim_outlet_set_state(outlet, strdup(letter));
+	must(reclaim_self() == reclaim_outlet_task(outlet));
+	must(reclaim_defer(note_end, reclaim_outlet_state(outlet), NULL) == 0);
+	return 0;
+}
+
+static void teller_stop(struct reclaim_outlet *outlet)
+{
+	must(reclaim_self() == reclaim_outlet_task(outlet));
+	must(reclaim_outlet_output(outlet, "late", 4) < 0 &&
+	     errno == ESHUTDOWN);
+	jot("stop(%s) ", letters_of(outlet));
+}
+
+static void teller_output(struct reclaim_outlet *outlet, const void *data,
+			  size_t len)
+{
+	must(reclaim_self() == reclaim_outlet_task(outlet));
+	jot("output(%.*s) ", (int)len, (const char *)data);
+	if (len == 5 && !memcmp(data, "close", 5))
+		must(reclaim_outlet_close(outlet, "enough") == 0);
+	if (len == 4 && !memcmp(data, "stop", 4))
+		must(reclaim_outlet_close(outlet, NULL) == 0);
+}
+
+static const struct reclaim_driver teller = {
+	RECLAIM_DRIVER_ABI,
+	.name = "teller",
+	.start = teller_start,
+	.stop = teller_stop,
+	.output = teller_output,
+};
+
+/* Fails with what its arguments say; not before it has acquired things. */
+static void note_release(void *unused)
+{
+	(void)unused;
+	jot("released(it) ");
+}
+
+static int failing_start(struct reclaim_outlet *outlet,
+			 struct reclaim_reader *args)
+{
+	(void)outlet;
+	(void)args;
+	reclaim_defer(note_release, NULL, NULL);
+	if (!save_malloc(1000) || save_open("/dev/null", O_RDWR) < 0)
+		abort();
+	jot("start ");
+	errno = ENOENT;
+	return -1;
+}
+
+static const struct reclaim_driver failing = {
+	RECLAIM_DRIVER_ABI,
+	.name = "failing",
+	.start = failing_start,
+	.stop = teller_stop,
+};
+
+/* ---- hello ---- */
+
+START_TEST(hello_is_answered)
+{
+	const struct wire_frame *frame;
+	struct reclaim_reader reader;
+	char pid[32], atom[RECLAIM_ATOM_SIZE];
+	uint32_t pairs, drivers;
+	int64_t number;
+
+	start_host(RECLAIM_DRIVERS(&echo, &teller), "--max-frame 5M");
+	say_hello(1, 1 << 20);
+	frame = next_frame();
+	ck_assert_int_eq(frame->type, WIRE_HELLO);
+	ck_assert_uint_gt(frame->len, 13);
+	ck_assert_mem_eq(frame->rest, "reclaim\0\1\0\120\0\0", 13);
+	ck_works(reclaim_reader_init(&reader, frame->rest + 13,
+				     frame->len - 13));
+	ck_works(reclaim_get_map(&reader, &pairs));
+	ck_assert_uint_eq(pairs, 3);
+	ck_works(reclaim_get_this_atom(&reader, "drivers"));
+	ck_works(reclaim_get_list(&reader, &drivers));
+	ck_assert_uint_eq(drivers, 2);
+	ck_works(reclaim_get_atom(&reader, atom));
+	ck_assert_str_eq(atom, "echo");
+	ck_works(reclaim_get_this_atom(&reader, "teller"));
+	ck_works(reclaim_get_end(&reader));
+	ck_works(reclaim_get_this_atom(&reader, "version"));
+	ck_works(reclaim_get_skip(&reader));
+	ck_works(reclaim_get_this_atom(&reader, "pid"));
+	ck_works(reclaim_get_int64(&reader, &number));
+	ck_works(reclaim_get_end(&reader));
+	snprintf(pid, sizeof(pid), "%d", (int)host_process());
+	ck_assert_int_eq(number, host_process());
+	leave_host();
+}
+END_TEST
+
+START_TEST(another_version_ends_it)
+{
+	start_host(RECLAIM_DRIVERS(&echo), NULL);
+	say_hello(2, 1 << 20);
+	expect("error 1 1 0");
+	expect_no_more();
+	expect_status(1);
+	expect_said("version");
+}
+END_TEST
+
+START_TEST(another_version_ends_it_though_the_emulator_goes_at_once)
+{
+	start_host(RECLAIM_DRIVERS(&echo), NULL);
+	say_hello(2, 1 << 20);
+	hang_up();
+	expect_status(1);
+}
+END_TEST
+
+START_TEST(without_hello_it_ends)
+{
+	start_host(RECLAIM_DRIVERS(&echo), NULL);
+	say_open(1, 1, "echo");
+	expect("error 2 2 0");
+	expect_no_more();
+	expect_status(1);
+	expect_said("hello");
+}
+END_TEST
+
+START_TEST(what_is_no_hello_ends_it)
+{
+	static const unsigned char wrong[][14] = {
+		"\1recluse\0\1\0\0\4\0", "\1reclaim\0\1\0\0\4"};
+	unsigned i;
+
+	for (i = 0; i < 2; i++) {
+		start_host(RECLAIM_DRIVERS(&echo), NULL);
+		say_bytes(wrong[i], i ? 13 : 14);
+		say_open(1, 1, "echo");
+		expect("error 2 1 0");
+		hang_up();
+		expect_status(1);
+	}
+}
+END_TEST
+
+START_TEST(an_empty_frame_is_no_hello)
+{
+	start_host(RECLAIM_DRIVERS(&echo), NULL);
+	say_bytes("", 0);
+	expect("error 2 0 0");
+	expect_status(1);
+}
+END_TEST
+
+START_TEST(hello_comes_once)
+{
+	meet_host(RECLAIM_DRIVERS(&echo), NULL);
+	say_hello(1, 1 << 20);
+	expect("error 3 1 0");
+	say_open(1, 1, "echo");
+	expect("opened 1 262144");
+	leave_host();
+}
+END_TEST
+
+START_TEST(it_ends_well_where_nobody_says_anything)
+{
+	start_host(RECLAIM_DRIVERS(&echo), NULL);
+	leave_host();
+}
+END_TEST
+
+START_TEST(fds_3_and_4_may_be_the_port)
+{
+	meet_host(RECLAIM_DRIVERS(&echo), "--nouse-stdio");
+	say_open(1, 1, "echo");
+	expect("opened 1 262144");
+	leave_host();
+}
+END_TEST
+
+START_TEST(a_frame_over_max_frame_ends_it)
+{
+	static const char long_frame[2000];
+
+	meet_host(RECLAIM_DRIVERS(&echo), "--max-frame 1K");
+	say_bytes(long_frame, sizeof(long_frame));
+	expect_no_more();
+	expect_status(1);
+	expect_said("reclaim:");
+}
+END_TEST
+
+START_TEST(input_that_ends_within_a_frame_is_a_failure)
+{
+	meet_host(RECLAIM_DRIVERS(&echo), NULL);
+	say_open(1, 7, "echo");
+	expect("opened 1 262144");
+	say_raw("\0\0\0\5abc", 7);
+	end_input();
+	expect_no_more();
+	expect_status(1);
+	expect_said("reclaim:");
+}
+END_TEST
+
+/* ---- errors ---- */
+
+START_TEST(an_unknown_frame_is_told)
+{
+	meet_host(RECLAIM_DRIVERS(&echo), NULL);
+	say_bytes("\200abc", 4);
+	expect("error 3 128 0");
+	say_bytes("\0", 1);
+	expect("error 3 0 0");
+	say(WIRE_OPENED, 9, 5, 0, NULL, 0);
+	expect("error 3 3 9");
+	say(WIRE_REPLY, 7, 0, 0, NULL, 0);
+	expect("error 3 8 7");
+	leave_host();
+}
+END_TEST
+
+START_TEST(a_short_frame_is_told_wherever_it_ends)
+{
+	static const unsigned char open[21] = {WIRE_OPEN};
+	size_t len;
+
+	meet_host(RECLAIM_DRIVERS(&echo), NULL);
+	say_bytes("", 0);
+	expect("error 4 0 0");
+	for (len = 1; len < sizeof(open); len++) {
+		say_bytes(open, len);
+		expect("error 4 2 0");
+	}
+	expect_nothing();
+	leave_host();
+}
+END_TEST
+
+START_TEST(frames_to_what_never_was_are_told)
+{
+	meet_host(RECLAIM_DRIVERS(&echo), NULL);
+	say_data(3, "x");
+	expect("error 5 4 3");
+	say(WIRE_CREDIT, 3, 10, 0, NULL, 0);
+	expect("error 5 5 3");
+	say_one(WIRE_CLOSE, 3);
+	expect("error 5 10 3");
+	say(WIRE_GIVE, 3, 4, 0, "label", 5);
+	expect("error 5 12 3");
+	say_call(3, 8, "a");
+	expect("reply 8 error noproc");
+	say(WIRE_REGISTER, 3, 9, 0, "name", 4);
+	expect("reply 9 error noproc");
+	leave_host();
+}
+END_TEST
+
+START_TEST(frames_to_what_is_over_are_dropped_or_answered)
+{
+	meet_host(RECLAIM_DRIVERS(&teller), NULL);
+	say_open(3, 1, "teller");
+	expect("opened 3 262144");
+	say_one(WIRE_CLOSE, 3);
+	expect("closed 3 normal");
+	say_data(3, "x");
+	say(WIRE_CREDIT, 3, 10, 0, NULL, 0);
+	say_one(WIRE_CLOSE, 3);
+	say(WIRE_GIVE, 3, 4, 0, "label", 5);
+	say_one(WIRE_CANCEL, 99);
+	say_one(WIRE_PROCESS_DOWN, 99);
+	say_one(WIRE_CLIENT_DOWN, 99);
+	expect_nothing();
+	say_call(3, 8, "a");
+	expect("reply 8 error closed");
+	say_control(3, 10, 1, "");
+	expect("reply 10 error closed");
+	say(WIRE_REGISTER, 3, 9, 0, "name", 4);
+	expect("reply 9 error closed");
+	leave_host();
+}
+END_TEST
+
+/* ---- opening ---- */
+
+START_TEST(an_outlet_is_opened)
+{
+	meet_host(RECLAIM_DRIVERS(&echo), "--window 2K");
+	say_open(1, 7, "echo");
+	expect("opened 1 2048");
+	say_data(1, "hello");
+	expect("data 1 hello");
+	leave_host();
+}
+END_TEST
+
+START_TEST(who_wants_no_such_driver_is_told)
+{
+	meet_host(RECLAIM_DRIVERS(&echo), NULL);
+	say_open(1, 7, "other");
+	expect("closed 1 enodriver");
+	say_open(2, 7, "../echo");
+	expect("closed 2 enodriver");
+	leave_host();
+}
+END_TEST
+
+START_TEST(what_start_acquired_is_released_where_it_fails)
+{
+	meet_host(RECLAIM_DRIVERS(&failing), NULL);
+	say_open(1, 7, "failing");
+	expect("closed 1 enoent");
+	expect_jotted("start released(it) ");
+	say(WIRE_STATISTICS, 50, WIRE_OF_TASKS, 0, NULL, 0);
+	ck_assert_int_eq(next_frame()->type, WIRE_REPLY);
+	leave_host();
+	expect_jotted("start released(it) ");
+}
+END_TEST
+
+START_TEST(a_client_has_so_many_outlets)
+{
+	meet_host(RECLAIM_DRIVERS(&echo), "--outlets 2");
+	say_open(1, 7, "echo");
+	say_open(2, 7, "echo");
+	say_open(3, 7, "echo");
+	say_open(4, 8, "echo");
+	expect("opened 1 262144");
+	expect("opened 2 262144");
+	expect("closed 3 system_limit");
+	expect("opened 4 262144");
+	say_one(WIRE_CLOSE, 1);
+	expect("closed 1 normal");
+	say_open(5, 7, "echo");
+	expect("opened 5 262144");
+	leave_host();
+}
+END_TEST
+
+START_TEST(what_is_no_request_is_badarg)
+{
+	static const char *const wrong[] = {
+		"",
+		"\203",
+		"\203\150\0",
+		"\203\150\3\141\1\152\155\0\0\0\0", /* {1, [], <<>>} */
+		"\203\150\2\167\4echo\152",	    /* {echo, []} */
+		"\203\150\3\167\4echo\152\152",	    /* {echo, [], []} */
+		"\203\150\4\167\4echo\152\155\0\0\0\0\152",
+	};
+	static const size_t lens[] = {0, 1, 3, 11, 10, 11, 16};
+	uint64_t i;
+
+	meet_host(RECLAIM_DRIVERS(&echo), NULL);
+	for (i = 0; i < 7; i++) {
+		say(WIRE_OPEN, i + 1, 1, WINDOW, wrong[i], lens[i]);
+		expect("closed %" PRIu64 " badarg", i + 1);
+	}
+	leave_host();
+}
+END_TEST
+
+START_TEST(numbers_of_outlets_rise)
+{
+	meet_host(RECLAIM_DRIVERS(&echo), NULL);
+	say_open(5, 7, "echo");
+	expect("opened 5 262144");
+	say_open(5, 7, "echo");
+	expect("error 5 2 5");
+	say_open(4, 7, "echo");
+	expect("error 5 2 4");
+	say_open(0, 7, "echo");
+	expect("error 5 2 0");
+	say_open(6, 0, "echo");
+	expect("error 5 2 6");
+	say_open(6, 1, "echo");
+	expect("opened 6 262144");
+	say_open(UINT64_MAX, 1, "echo");
+	expect("opened %" PRIu64 " 262144", UINT64_MAX);
+	leave_host();
+}
+END_TEST
+
+/* Its arguments are a term of their own, and nothing behind it. */
+static int reading_start(struct reclaim_outlet *outlet,
+			 struct reclaim_reader *args)
+{
+	(void)outlet;
+	reclaim_get_list(args, &(uint32_t){0});
+	jot("%d ", reclaim_get_end(args));
+	jot("%d ", reclaim_get_end(args));
+	jot("%d ", reclaim_get_skip(args));
+	return 0;
+}
+
+static const struct reclaim_driver reading = {
+	RECLAIM_DRIVER_ABI,
+	.name = "reading",
+	.start = reading_start,
+};
+
+START_TEST(start_sees_its_arguments_alone)
+{
+	meet_host(RECLAIM_DRIVERS(&reading), NULL);
+	say_open(1, 7, "reading");
+	expect("opened 1 262144");
+	expect_jotted("0 0 -1 ");
+	leave_host();
+}
+END_TEST
+
+/* ---- closing ---- */
+
+START_TEST(stop_runs_once_and_before_the_release)
+{
+	meet_host(RECLAIM_DRIVERS(&teller), NULL);
+	say_open(1, 7, "teller");
+	expect("opened 1 262144");
+	say_one(WIRE_CLOSE, 1);
+	say_one(WIRE_CLOSE, 1);
+	expect("closed 1 normal");
+	expect_jotted("start stop(a) released(a) ");
+	leave_host();
+	expect_jotted("start stop(a) released(a) ");
+}
+END_TEST
+
+START_TEST(a_driver_closes_its_outlet_with_a_reason)
+{
+	meet_host(RECLAIM_DRIVERS(&teller), NULL);
+	say_open(1, 7, "teller");
+	expect("opened 1 262144");
+	say_data(1, "close");
+	expect("closed 1 enough");
+	say_data(1, "more");
+	expect_nothing();
+	say_open(2, 7, "teller");
+	expect("opened 2 262144");
+	say_data(2, "stop");
+	expect("closed 2 normal");
+	leave_host();
+	ck_assert_ptr_null(strstr(jotted(), "more"));
+}
+END_TEST
+
+START_TEST(a_clients_end_is_that_of_its_outlets_newest_first)
+{
+	meet_host(RECLAIM_DRIVERS(&teller), NULL);
+	say_open(1, 7, "teller");
+	say_open(2, 7, "teller");
+	say_open(3, 8, "teller");
+	say_open(4, 7, "teller");
+	expect("opened 1 262144");
+	expect("opened 2 262144");
+	expect("opened 3 262144");
+	expect("opened 4 262144");
+	say_one(WIRE_CLIENT_DOWN, 7);
+	expect("closed 4 client_down");
+	expect("closed 2 client_down");
+	expect("closed 1 client_down");
+	expect_nothing();
+	say_one(WIRE_CLIENT_DOWN, 7);
+	expect_nothing();
+	leave_host();
+}
+END_TEST
+
+static int wait_for_more(struct reclaim_outlet *outlet)
+{
+	must(reclaim_self() == reclaim_outlet_task(outlet));
+	jot("flush ");
+	return 1;
+}
+
+static int wait_no_longer(struct reclaim_outlet *outlet)
+{
+	jot("flush ");
+	reclaim_outlet_output(outlet, "last", 4);
+	return 0;
+}
+
+static void answer_and_close(struct reclaim_outlet *outlet, uint64_t call,
+			     uint32_t operation, const void *data, size_t len)
+{
+	(void)operation;
+	reclaim_outlet_output(outlet, data, len);
+	reclaim_call_data(call, "", 0);
+}
+
+/* Its end is to come from a timer. */
+static void close_later(struct reclaim_outlet *outlet, const void *data,
+			size_t len)
+{
+	(void)data;
+	(void)len;
+	must(reclaim_outlet_timer(outlet, 1, NULL) != 0);
+}
+
+static void close_now(struct reclaim_outlet *outlet, uint64_t timer, void *arg)
+{
+	(void)timer;
+	(void)arg;
+	if (!strstr(jotted(), "flush")) {
+		must(reclaim_outlet_timer(outlet, 1, NULL) != 0);
+		return;
+	}
+	must(reclaim_outlet_output(outlet, "last", 4) == 0);
+	must(reclaim_outlet_close(outlet, "other") == 0);
+	errno = 0;
+	must(reclaim_outlet_close(outlet, "third") < 0 && errno == EALREADY);
+	jot("closed ");
+}
+
+static const struct reclaim_driver waits_at_end = {
+	RECLAIM_DRIVER_ABI,
+	.name = "waits",
+	.start = teller_start,
+	.stop = teller_stop,
+	.output = close_later,
+	.control = answer_and_close,
+	.flush = wait_for_more,
+	.timeout = close_now,
+};
+
+START_TEST(a_driver_may_wait_before_its_outlet_is_closed)
+{
+	meet_host(RECLAIM_DRIVERS(&waits_at_end), NULL);
+	say_open(1, 7, "waits");
+	expect("opened 1 262144");
+	say_data(1, "x");
+	say_one(WIRE_CLOSE, 1);
+	expect("data 1 last");
+	expect("closed 1 normal");
+	expect_jotted("start flush closed stop(a) released(a) ");
+	leave_host();
+}
+END_TEST
+
+START_TEST(a_driver_waits_no_longer_than_five_seconds)
+{
+	meet_host(RECLAIM_DRIVERS(&waits_at_end), NULL);
+	say_open(1, 7, "waits");
+	expect("opened 1 262144");
+	say_one(WIRE_CLOSE, 1);
+	expect("closed 1 normal");
+	expect_log(RECLAIM_LOG_WARNING, 1, "not come to its end");
+	expect_jotted("start flush stop(a) released(a) ");
+	leave_host();
+}
+END_TEST
+
+START_TEST(what_flush_outputs_is_sent)
+{
+	struct reclaim_driver driver = waits_at_end;
+
+	driver.flush = wait_no_longer;
+	meet_host(RECLAIM_DRIVERS(&driver), NULL);
+	say_open(1, 7, "waits");
+	expect("opened 1 262144");
+	say_one(WIRE_CLOSE, 1);
+	expect("data 1 last");
+	expect("closed 1 normal");
+	leave_host();
+}
+END_TEST
+
+START_TEST(no_flush_where_the_client_has_died)
+{
+	meet_host(RECLAIM_DRIVERS(&waits_at_end), NULL);
+	say_open(1, 7, "waits");
+	expect("opened 1 262144");
+	say_one(WIRE_CLIENT_DOWN, 7);
+	expect("closed 1 client_down");
+	expect_jotted("start stop(a) released(a) ");
+	leave_host();
+}
+END_TEST
+
+/* ---- clients ---- */
+
+START_TEST(an_outlet_is_given_away)
+{
+	meet_host(RECLAIM_DRIVERS(&echo), NULL);
+	say_open(1, 7, "echo");
+	say_open(2, 7, "echo");
+	expect("opened 1 262144");
+	expect("opened 2 262144");
+	say(WIRE_GIVE, 1, 8, 0, "<0.8.0>", 7);
+	say_one(WIRE_CLIENT_DOWN, 7);
+	expect("closed 2 client_down");
+	say_data(1, "still here");
+	expect("data 1 still here");
+	say_one(WIRE_CLIENT_DOWN, 8);
+	expect("closed 1 client_down");
+	leave_host();
+}
+END_TEST
+
+START_TEST(an_outlet_is_given_to_its_own_client)
+{
+	meet_host(RECLAIM_DRIVERS(&echo), NULL);
+	say_open(1, 7, "echo");
+	expect("opened 1 262144");
+	say(WIRE_GIVE, 1, 7, 0, "<0.7.0>", 7);
+	say_data(1, "still here");
+	expect("data 1 still here");
+	say_one(WIRE_CLIENT_DOWN, 7);
+	expect("closed 1 client_down");
+	leave_host();
+}
+END_TEST
+
+START_TEST(the_only_outlet_of_a_client_is_given_to_and_fro)
+{
+	meet_host(RECLAIM_DRIVERS(&echo), NULL);
+	say_open(1, 7, "echo");
+	expect("opened 1 262144");
+	say(WIRE_GIVE, 1, 8, 0, "<0.8.0>", 7);
+	say(WIRE_GIVE, 1, 7, 0, "<0.7.0>", 7);
+	say_one(WIRE_CLIENT_DOWN, 8);
+	say_data(1, "still here");
+	expect("data 1 still here");
+	say_one(WIRE_CLIENT_DOWN, 7);
+	expect("closed 1 client_down");
+	leave_host();
+}
+END_TEST
+
+START_TEST(nobody_is_no_client_to_give_to)
+{
+	meet_host(RECLAIM_DRIVERS(&echo), NULL);
+	say_open(1, 7, "echo");
+	expect("opened 1 262144");
+	say(WIRE_GIVE, 1, 0, 0, "", 0);
+	expect("error 5 12 1");
+	say_one(WIRE_CLIENT_DOWN, 7);
+	expect("closed 1 client_down");
+	leave_host();
+}
+END_TEST
+
+static void where_is(struct reclaim_outlet *outlet, const void *data,
+		     size_t len)
+{
+	char name[64];
+	reclaim_tid tid;
+
+	snprintf(name, sizeof(name), "%.*s", (int)len, (const char *)data);
+	tid = reclaim_whereis(name);
+	jot("%s:%s ", name,
+	    !tid				  ? "none"
+	    : tid == reclaim_outlet_task(outlet) ? "me"
+						  : "other");
+	reclaim_outlet_output(outlet, "", 0);
+}
+
+static const struct reclaim_driver finder = {
+	RECLAIM_DRIVER_ABI,
+	.name = "finder",
+	.output = where_is,
+};
+
+static void say_register(uint64_t outlet, uint64_t call, const char *name)
+{
+	say(WIRE_REGISTER, outlet, call, 0, name, strlen(name));
+}
+
+START_TEST(an_outlet_is_registered)
+{
+	meet_host(RECLAIM_DRIVERS(&finder), NULL);
+	say_open(1, 7, "finder");
+	say_open(2, 7, "finder");
+	expect("opened 1 262144");
+	expect("opened 2 262144");
+	say_register(1, 10, "disk");
+	expect("reply 10 ok ok");
+	say_data(1, "disk");
+	expect("data 1 ");
+	say_data(2, "disk");
+	expect("data 2 ");
+	say_register(2, 11, "disk");
+	expect("reply 11 error eexist");
+	say_register(1, 12, "");
+	expect("reply 12 ok ok");
+	say_data(1, "disk");
+	expect("data 1 ");
+	say_register(2, 13, "disk");
+	expect("reply 13 ok ok");
+	say_one(WIRE_CLOSE, 2);
+	expect("closed 2 normal");
+	say_data(1, "disk");
+	expect("data 1 ");
+	expect_jotted("disk:me disk:other disk:none disk:none ");
+	leave_host();
+}
+END_TEST
+
+START_TEST(an_outlet_has_one_name)
+{
+	meet_host(RECLAIM_DRIVERS(&finder), NULL);
+	say_open(1, 7, "finder");
+	expect("opened 1 262144");
+	say_register(1, 10, "one");
+	expect("reply 10 ok ok");
+	say_register(1, 11, "two");
+	expect("reply 11 error eexist");
+	say_register(1, 12, "");
+	expect("reply 12 ok ok");
+	say_register(1, 13, "two");
+	expect("reply 13 ok ok");
+	say_register(1, 14, "");
+	expect("reply 14 ok ok");
+	say_register(1, 15, "");
+	expect("reply 15 ok ok");
+	leave_host();
+}
+END_TEST
+
+START_TEST(what_is_no_name_is_refused)
+{
+	char long_name[4000];
+
+	memset(long_name, 'n', sizeof(long_name));
+	meet_host(RECLAIM_DRIVERS(&finder), NULL);
+	say_open(1, 7, "finder");
+	expect("opened 1 262144");
+	say(WIRE_REGISTER, 1, 10, 0, "a\0b", 3);
+	expect("reply 10 error einval");
+	say(WIRE_REGISTER, 1, 11, 0, long_name, sizeof(long_name));
+	expect("reply 11 error einval");
+	leave_host();
+}
+END_TEST
+
+/* ---- the end ---- */
+
+START_TEST(the_end_of_input_ends_outlets)
+{
+	meet_host(RECLAIM_DRIVERS(&teller), NULL);
+	say_open(1, 7, "teller");
+	expect("opened 1 262144");
+	leave_host();
+	expect_jotted("start stop(a) released(a) ");
+}
+END_TEST
+
+START_TEST(the_end_of_input_while_an_open_is_under_way)
+{
+	meet_host(RECLAIM_DRIVERS(&teller), NULL);
+	say_open(1, 7, "teller");
+	hang_up();
+	expect_status(0);
+	expect_jotted("start stop(a) released(a) ");
+}
+END_TEST
+
+static int start_child(struct reclaim_outlet *outlet,
+		       struct reclaim_reader *args)
+{
+	char sleep[] = "sleep", time[] = "1000";
+	char *argv[] = {sleep, time, NULL};
+	pid_t pid;
+
+	(void)outlet;
+	(void)args;
+	must(save_posix_spawnp(&pid, "sleep", NULL, NULL, argv, environ) == 0);
+	jot("%d", (int)pid);
+	return 0;
+}
+
+static const struct reclaim_driver parent = {
+	RECLAIM_DRIVER_ABI,
+	.name = "parent",
+	.start = start_child,
+};
+
+START_TEST(the_end_of_input_ends_child_processes)
+{
+	meet_host(RECLAIM_DRIVERS(&parent), NULL);
+	say_open(1, 7, "parent");
+	expect("opened 1 262144");
+	ck_works(kill(atoi(jotted()), 0));
+	leave_host();
+	ck_fails(kill(atoi(jotted()), 0), -1, ESRCH);
+}
+END_TEST
+
+/* ---- a plain port ---- */
+
+/* Takes no more while its owner does not read, as the built-in one. */
+static void careful_output(struct reclaim_outlet *outlet, const void *data,
+			   size_t len)
+{
+	int result = reclaim_outlet_output(outlet, data, len);
+
+	must(result >= 0);
+	if (result == 1)
+		reclaim_outlet_busy(outlet, 1);
+	if (len == 3 && !memcmp(data, "bye", 3))
+		reclaim_outlet_close(outlet, "bye");
+}
+
+static void careful_drained(struct reclaim_outlet *outlet)
+{
+	jot("drained ");
+	reclaim_outlet_busy(outlet, 0);
+}
+
+static const struct reclaim_driver careful = {
+	RECLAIM_DRIVER_ABI,
+	.name = "careful",
+	.output = careful_output,
+	.drained = careful_drained,
+};
+
+START_TEST(a_plain_port_is_one_outlet)
+{
+	start_host(RECLAIM_DRIVERS(&careful, &teller), "--plain");
+	say_bytes("hello", 5);
+	expect_body("hello", 5);
+	say_bytes("", 0);
+	expect_body("", 0);
+	leave_host();
+}
+END_TEST
+
+START_TEST(a_plain_port_may_name_its_driver)
+{
+	start_host(RECLAIM_DRIVERS(&careful, &teller), "--plain=teller");
+	say_bytes("hello", 5);
+	await_jot("output(hello)");
+	leave_host();
+	expect_jotted("start output(hello) stop(a) released(a) ");
+}
+END_TEST
+
+START_TEST(a_plain_port_without_its_driver_fails)
+{
+	start_host(RECLAIM_DRIVERS(&careful), "--plain=other");
+	expect_no_more();
+	expect_status(1);
+	expect_said("other");
+}
+END_TEST
+
+START_TEST(a_plain_port_whose_driver_does_not_start_fails)
+{
+	start_host(RECLAIM_DRIVERS(&failing), "--plain");
+	expect_no_more();
+	expect_status(1);
+	expect_said("enoent");
+	expect_jotted("start released(it) ");
+}
+END_TEST
+
+START_TEST(a_plain_port_ends_when_its_driver_closes)
+{
+	start_host(RECLAIM_DRIVERS(&careful), "--plain");
+	say_bytes("bye", 3);
+	expect_body("bye", 3);
+	expect_no_more();
+	expect_status(0);
+}
+END_TEST
+
+/* More than the pipes, the link and the watermarks hold. */
+START_TEST(a_plain_port_that_nobody_reads_is_not_read)
+{
+	enum { BLOCK = 60000, BLOCKS = 150 };
+	static unsigned char block[BLOCK];
+	unsigned i;
+
+	start_host(RECLAIM_DRIVERS(&careful), "--plain");
+	for (i = 0; i < BLOCKS; i++) {
+		memset(block, 100 + (int)i, BLOCK);
+		if (!say_patiently(block, BLOCK))
+			break;
+	}
+	ck_assert_uint_lt(i, BLOCKS);
+	for (unsigned k = 0; k < i; k++) {
+		memset(block, 100 + (int)k, BLOCK);
+		expect_body(block, BLOCK);
+	}
+	say_rest();
+	memset(block, 100 + (int)i, BLOCK);
+	expect_body(block, BLOCK);
+	say_bytes("bye", 3);
+	expect_body("bye", 3);
+	expect_status(0);
+}
+END_TEST
+
+/* Takes one at a time, and a moment for each. */
+static void slow_output(struct reclaim_outlet *outlet, const void *data,
+			size_t len)
+{
+	jot("%.*s ", (int)len, (const char *)data);
+	must(reclaim_outlet_busy(outlet, 1) == 0);
+	must(reclaim_outlet_timer(outlet, 1, NULL) != 0);
+}
+
+static void slow_timeout(struct reclaim_outlet *outlet, uint64_t timer,
+			 void *arg)
+{
+	(void)timer;
+	(void)arg;
+	must(reclaim_outlet_busy(outlet, 0) == 0);
+	reclaim_outlet_output(outlet, "done", 4);
+}
+
+static const struct reclaim_driver slow = {
+	RECLAIM_DRIVER_ABI,
+	.name = "slow",
+	.output = slow_output,
+	.timeout = slow_timeout,
+};
+
+START_TEST(a_plain_port_whose_driver_is_busy_goes_on)
+{
+	unsigned i;
+
+	start_host(RECLAIM_DRIVERS(&slow), "--plain");
+	for (i = 0; i < 5; i++)
+		say_bytes("abcdef" + i, 1);
+	for (i = 0; i < 5; i++)
+		expect_body("done", 4);
+	expect_jotted("a b c d e ");
+	leave_host();
+}
+END_TEST
+
+/* ---- a host ---- */
+
+static void fill(Suite *suite)
+{
+	TCase *tcase = speaker_case(suite, "hello");
+
+	tcase_add_test(tcase, hello_is_answered);
+	tcase_add_test(tcase, another_version_ends_it);
+	tcase_add_test(
+		tcase,
+		another_version_ends_it_though_the_emulator_goes_at_once);
+	tcase_add_test(tcase, without_hello_it_ends);
+	tcase_add_test(tcase, what_is_no_hello_ends_it);
+	tcase_add_test(tcase, an_empty_frame_is_no_hello);
+	tcase_add_test(tcase, hello_comes_once);
+	tcase_add_test(tcase, it_ends_well_where_nobody_says_anything);
+	tcase_add_test(tcase, fds_3_and_4_may_be_the_port);
+	tcase_add_test(tcase, a_frame_over_max_frame_ends_it);
+	tcase_add_test(tcase, input_that_ends_within_a_frame_is_a_failure);
+
+	tcase = speaker_case(suite, "errors");
+	tcase_add_test(tcase, an_unknown_frame_is_told);
+	tcase_add_test(tcase, a_short_frame_is_told_wherever_it_ends);
+	tcase_add_test(tcase, frames_to_what_never_was_are_told);
+	tcase_add_test(tcase, frames_to_what_is_over_are_dropped_or_answered);
+
+	tcase = speaker_case(suite, "opening");
+	tcase_add_test(tcase, an_outlet_is_opened);
+	tcase_add_test(tcase, who_wants_no_such_driver_is_told);
+	tcase_add_test(tcase, what_start_acquired_is_released_where_it_fails);
+	tcase_add_test(tcase, a_client_has_so_many_outlets);
+	tcase_add_test(tcase, what_is_no_request_is_badarg);
+	tcase_add_test(tcase, numbers_of_outlets_rise);
+	tcase_add_test(tcase, start_sees_its_arguments_alone);
+
+	tcase = speaker_case(suite, "closing");
+	tcase_add_test(tcase, stop_runs_once_and_before_the_release);
+	tcase_add_test(tcase, a_driver_closes_its_outlet_with_a_reason);
+	tcase_add_test(tcase,
+		       a_clients_end_is_that_of_its_outlets_newest_first);
+	tcase_add_test(tcase, a_driver_may_wait_before_its_outlet_is_closed);
+	tcase_add_test(tcase, a_driver_waits_no_longer_than_five_seconds);
+	tcase_add_test(tcase, what_flush_outputs_is_sent);
+	tcase_add_test(tcase, no_flush_where_the_client_has_died);
+
+	tcase = speaker_case(suite, "clients");
+	tcase_add_test(tcase, an_outlet_is_given_away);
+	tcase_add_test(tcase, an_outlet_is_given_to_its_own_client);
+	tcase_add_test(tcase, the_only_outlet_of_a_client_is_given_to_and_fro);
+	tcase_add_test(tcase, nobody_is_no_client_to_give_to);
+
+	tcase = speaker_case(suite, "names");
+	tcase_add_test(tcase, an_outlet_is_registered);
+	tcase_add_test(tcase, an_outlet_has_one_name);
+	tcase_add_test(tcase, what_is_no_name_is_refused);
+
+	tcase = speaker_case(suite, "end");
+	tcase_add_test(tcase, the_end_of_input_ends_outlets);
+	tcase_add_test(tcase, the_end_of_input_while_an_open_is_under_way);
+	tcase_add_test(tcase, the_end_of_input_ends_child_processes);
+
+	tcase = speaker_case(suite, "plain");
+	tcase_add_test(tcase, a_plain_port_is_one_outlet);
+	tcase_add_test(tcase, a_plain_port_may_name_its_driver);
+	tcase_add_test(tcase, a_plain_port_without_its_driver_fails);
+	tcase_add_test(tcase, a_plain_port_whose_driver_does_not_start_fails);
+	tcase_add_test(tcase, a_plain_port_ends_when_its_driver_closes);
+	tcase_add_test(tcase, a_plain_port_that_nobody_reads_is_not_read);
+	tcase_add_test(tcase, a_plain_port_whose_driver_is_busy_goes_on);
+}
+
+int main(void)
+{
+	return stage_run("host", fill);
+}
