@@ -72,7 +72,14 @@ failed:
 	return NULL;
 }
 
-/* Nobody finds it any more, and what it holds goes. */
+/* What its jobs were given may be its task's: that goes with the last. */
+static void forget(struct call *call)
+{
+	reclaim_kill(call->task);
+	free(call);
+}
+
+/* Nobody finds it any more. */
 static void end(struct call *call)
 {
 	struct reclaim_outlet *outlet = call->outlet;
@@ -85,10 +92,9 @@ static void end(struct call *call)
 	job_cancel_call(call);
 	if (call->monitor)
 		monitor_take_back(call->monitor);
-	reclaim_kill(call->task);
 	call->over = true;
 	if (LIST_EMPTY(&call->jobs) && !call->inside)
-		free(call);
+		forget(call);
 }
 
 /* Something that held it has let go. */
@@ -98,7 +104,7 @@ static void look_at(struct call *call)
 		return;
 	if (call->over) {
 		if (LIST_EMPTY(&call->jobs))
-			free(call);
+			forget(call);
 	} else if (call->answered) {
 		end(call);
 	} else if (!call->kept && !call->claimed && LIST_EMPTY(&call->jobs)) {

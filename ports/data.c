@@ -159,8 +159,11 @@ static int send_now(struct reclaim_outlet *outlet, const struct iovec *pieces,
 		frame[0].iov_len = wire_head(head, WIRE_DATA, outlet->id, 0, 0);
 	for (i = 0; i < count; i++)
 		frame[1 + i] = pieces[i];
-	if (link_put(host.link, frame, 1 + count) < 0)
+	if (link_put(host.link, frame, 1 + count) < 0) {
+		if (errno == EPIPE)
+			errno = ESHUTDOWN; /* as all outlets do now */
 		return -1;
+	}
 	outlet->may_send -= (int64_t)(len + WIRE_COST);
 	return 0;
 }

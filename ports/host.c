@@ -28,6 +28,9 @@
 /* A frame that is longer may fail, and be tried again or replaced. */
 #define SMALL 4096
 
+/* The only outlet of a plain port. */
+#define PLAIN_ID 1
+
 struct host host;
 
 /* ---- frames to the other end ---- */
@@ -113,6 +116,14 @@ static void free_finished(void)
 	}
 }
 
+/* A plain port has no credit: its pipe is what makes the emulator wait. */
+static void hold_plain(void)
+{
+	const struct reclaim_outlet *outlet = outlet_find(PLAIN_ID);
+
+	link_hold(host.link, outlet && outlet->busy);
+}
+
 void host_settle(void)
 {
 	struct reclaim_outlet *outlet;
@@ -130,6 +141,8 @@ void host_settle(void)
 		ended = false;
 	} while (!TAILQ_EMPTY(&host.touched));
 	free_finished();
+	if (host.options->plain)
+		hold_plain();
 }
 
 /* ---- clients ---- */
@@ -502,8 +515,6 @@ static const struct link_events events = {
 
 /* ---- a plain port: one outlet, whose data are the frames ---- */
 
-#define PLAIN_ID 1
-
 static void on_plain_frame(void *unused, const unsigned char *body, size_t len)
 {
 	struct reclaim_outlet *outlet = outlet_find(PLAIN_ID);
@@ -512,8 +523,6 @@ static void on_plain_frame(void *unused, const unsigned char *body, size_t len)
 	if (outlet)
 		outlet_receive(outlet, body, len);
 	host_settle();
-	outlet = outlet_find(PLAIN_ID);
-	link_hold(host.link, outlet && outlet->busy);
 }
 
 static const struct link_events plain_events = {

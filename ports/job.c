@@ -307,6 +307,7 @@ static void begin_next_ordered(struct reclaim_outlet *outlet)
 	if (begin(job) == 0)
 		return;
 	/* No thread is left, and none can be made. */
+	job->begun = true;
 	job->state = JOB_OVER;
 	job->result = -1;
 	host_post(&job->post);
@@ -380,7 +381,7 @@ static void tell_driver(struct job *job)
 {
 	struct reclaim_outlet *outlet = job->outlet;
 
-	if (!outlet->driver->ready_async || !outlet_is_live(outlet))
+	if (!outlet->driver->ready_async || outlet->stage >= OUTLET_DRAINING)
 		return;
 	if (job->call ? !call_enter(job->call, "ready_async")
 		      : !outlet_enter(outlet, outlet->task, "ready_async"))

@@ -248,8 +248,10 @@ static void answer(struct link *link)
 {
 	if (link->events->idle && !link->is_closed)
 		link->events->idle(link->context);
-	if (!link->is_closed)
-		flush(link);
+	if (link->is_closed)
+		return;
+	link->output.blocked = false; /* some time has passed */
+	flush(link);
 }
 
 /* Hand over what there is, and write what that was answered with. */

@@ -363,8 +363,10 @@ static void proceed(struct reclaim_outlet *outlet)
 		if (!is_flushing(outlet) && outlet->stage == OUTLET_FLUSHING)
 			outlet->stage = OUTLET_DRAINING;
 	}
-	if (outlet->stage == OUTLET_DRAINING &&
-	    STAILQ_EMPTY(&outlet->output.pieces))
+	if (outlet->stage != OUTLET_DRAINING)
+		return;
+	watch_end_all(outlet); /* they are level-triggered */
+	if (STAILQ_EMPTY(&outlet->output.pieces))
 		outlet_end(outlet, outlet->reason);
 }
 

@@ -92,8 +92,12 @@ static void look_once(struct look *look)
 	}
 	if (!is_same || serial % 2)
 		return;
-	/* Nothing has run: until something does. */
-	atomic_store(&watched.asleep, true);
+	/*
+	 * Nothing has run: until something does.  What begins now may not see
+	 * yet that it is to wake: look once more before sleeping for good.
+	 */
+	if (!atomic_exchange(&watched.asleep, true))
+		return;
 	while (!dog.stops && atomic_load(&watched.asleep) &&
 	       atomic_load(&watched.serial) == serial)
 		pthread_cond_wait(&dog.woken, &dog.lock);

@@ -26,7 +26,7 @@ static const char *letters_of(const struct reclaim_outlet *outlet)
 static void echo_output(struct reclaim_outlet *outlet, const void *data,
 			size_t len)
 {
-	ck_assert_int_ge(reclaim_outlet_output(outlet, data, len), 0);
+	must(reclaim_outlet_output(outlet, data, len) >= 0);
 }
 
 static void echo_call(struct reclaim_outlet *outlet, uint64_t call,

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -1474,6 +1475,196 @@ START_TEST(a_forked_child_has_nobody_inside)
 }
 END_TEST
 
+/* ---- moving, and those below ---- */
+
+START_TEST(children_are_listed_newest_first)
+{
+	reclaim_tid list[4] = {0};
+
+	a = below(0);
+	ck_assert_int_eq(reclaim_children(a, list, 4), 0);
+	ck_assert_uint_eq(list[0], 0);
+	b = below(a);
+	c = below(a);
+	d = below(c);
+	ck_assert_int_eq(reclaim_children(a, list, 4), 2);
+	ck_assert_uint_eq(list[0], c);
+	ck_assert_uint_eq(list[1], b);
+	ck_assert_int_eq(reclaim_children(c, list, 4), 1);
+	ck_assert_uint_eq(list[0], d);
+	end_task(a);
+	ck_fails(reclaim_children(a, list, 4), -1, ESRCH);
+	ck_fails(reclaim_children(0, list, 4), -1, ESRCH);
+}
+END_TEST
+
+START_TEST(there_may_be_more_children_than_room)
+{
+	reclaim_tid list[2] = {0};
+
+	a = below(0);
+	b = below(a);
+	c = below(a);
+	ck_assert_int_eq(reclaim_children(a, list, 1), 2);
+	ck_assert_uint_eq(list[0], c);
+	ck_assert_uint_eq(list[1], 0);
+	ck_assert_int_eq(reclaim_children(a, NULL, 0), 2);
+	end_task(a);
+}
+END_TEST
+
+static int return_at_once(int argc, char **argv, char **envp)
+{
+	(void)argc;
+	(void)argv;
+	(void)envp;
+	return 9;
+}
+
+START_TEST(a_child_that_is_only_a_status_is_not_listed)
+{
+	struct reclaim_task_opts opts = {0};
+	reclaim_tid list[1];
+	int status;
+
+	a = below(0);
+	opts.parent = a;
+	b = reclaim_spawn(&opts, return_at_once, NULL);
+	ck_assert_uint_ne(b, 0);
+	while (info(b).state != RECLAIM_ENDED)
+		sched_yield();
+	ck_assert_uint_eq(info(a).children, 1);
+	ck_assert_int_eq(reclaim_children(a, list, 1), 0);
+	ck_works(reclaim_wait(b, &status, -1));
+	ck_assert_int_eq(status, 9);
+	end_task(a);
+}
+END_TEST
+
+START_TEST(a_task_moves_with_all_below_it)
+{
+	a = noting(0, 'a');
+	b = noting(0, 'b');
+	c = noting(a, 'c');
+	d = noting(c, 'd');
+	ck_works(reclaim_give_task(c, b));
+	ck_assert_uint_eq(info(c).parent, b);
+	ck_assert_uint_eq(info(d).parent, c);
+	ck_assert_uint_eq(info(a).children, 0);
+	ck_assert_uint_eq(info(b).children, 1);
+	end_task(a);
+	ck_assert_str_eq(noted(), "a");
+	end_task(b);
+	ck_assert_str_eq(noted(), "adcb");
+	ck_assert(!exists(c));
+}
+END_TEST
+
+START_TEST(a_moved_task_is_the_newest_child)
+{
+	reclaim_tid list[2];
+
+	a = below(0);
+	b = below(0);
+	c = below(a);
+	d = below(b);
+	ck_works(reclaim_give_task(c, b));
+	ck_assert_int_eq(reclaim_children(b, list, 2), 2);
+	ck_assert_uint_eq(list[0], c);
+	ck_works(reclaim_give_task(d, b));
+	ck_assert_int_eq(reclaim_children(b, list, 2), 2);
+	ck_assert_uint_eq(list[0], d);
+	end_task(a);
+	end_task(b);
+}
+END_TEST
+
+START_TEST(a_task_moves_up_and_down)
+{
+	a = below(0);
+	b = below(a);
+	c = below(b);
+	ck_works(reclaim_give_task(c, a));
+	ck_assert_uint_eq(info(c).parent, a);
+	ck_works(reclaim_give_task(b, c));
+	ck_assert_uint_eq(info(b).parent, c);
+	ck_works(reclaim_give_task(b, root));
+	ck_assert_uint_eq(info(b).parent, root);
+	end_task(a);
+	ck_assert(!exists(c));
+	ck_assert(exists(b));
+	end_task(b);
+}
+END_TEST
+
+START_TEST(no_task_moves_below_itself)
+{
+	a = below(0);
+	b = below(a);
+	c = below(b);
+	ck_fails(reclaim_give_task(a, a), -1, EINVAL);
+	ck_fails(reclaim_give_task(a, c), -1, EINVAL);
+	ck_assert_uint_eq(info(a).parent, root);
+	ck_assert_uint_eq(info(c).parent, b);
+	end_task(a);
+}
+END_TEST
+
+START_TEST(only_one_above_both_moves_a_task)
+{
+	a = below(0);
+	b = below(0);
+	c = below(a);
+	work_for(a);
+	ck_fails(reclaim_give_task(c, b), -1, EPERM);
+	work_no_longer();
+	work_for(c);
+	ck_fails(reclaim_give_task(c, b), -1, EPERM);
+	work_no_longer();
+	ck_works(reclaim_give_task(c, b));
+	end_task(a);
+	end_task(b);
+}
+END_TEST
+
+START_TEST(what_is_not_there_or_ends_does_not_move)
+{
+	a = below(0);
+	b = below(0);
+	c = below(a);
+	end_task(c);
+	ck_fails(reclaim_give_task(c, b), -1, ESRCH);
+	ck_fails(reclaim_give_task(0, b), -1, ESRCH);
+	ck_fails(reclaim_give_task(b, c), -1, ESRCH);
+	start_other_in_a();
+	ck_works(reclaim_kill(a));
+	ck_fails(reclaim_give_task(a, b), -1, ESRCH);
+	ck_fails(reclaim_give_task(b, a), -1, ESRCH);
+	let_other_leave();
+	ck_assert(!exists(a));
+	end_task(b);
+}
+END_TEST
+
+/* Somebody works for it all the while. */
+START_TEST(a_task_that_somebody_is_in_moves)
+{
+	a = below(0);
+	b = below(0);
+	ck_works(reclaim_give_task(a, b));
+	start_other_in_a();
+	ck_works(reclaim_give_task(a, root));
+	ck_works(reclaim_give_task(a, b));
+	ck_works(reclaim_kill(b));
+	ck_assert_int_eq(info(a).state, RECLAIM_ENDING);
+	let_other_leave();
+	ck_assert(!exists(a));
+	ck_assert(!exists(b));
+}
+END_TEST
+
+/* ---- the program ---- */
+
 static void fill(Suite *suite)
 {
 	TCase *tcase = stage_case(suite, "making");
@@ -1518,6 +1709,19 @@ static void fill(Suite *suite)
 	tcase_add_test(tcase, actions_are_no_handles);
 	tcase_add_test(tcase, limits_are_a_tasks_own);
 	tcase_add_test(tcase, max_files_is_the_limit_of_handles);
+
+	tcase = stage_case(suite, "moving");
+	tcase_add_checked_fixture(tcase, remember_root, NULL);
+	tcase_add_test(tcase, children_are_listed_newest_first);
+	tcase_add_test(tcase, there_may_be_more_children_than_room);
+	tcase_add_test(tcase, a_child_that_is_only_a_status_is_not_listed);
+	tcase_add_test(tcase, a_task_moves_with_all_below_it);
+	tcase_add_test(tcase, a_moved_task_is_the_newest_child);
+	tcase_add_test(tcase, a_task_moves_up_and_down);
+	tcase_add_test(tcase, no_task_moves_below_itself);
+	tcase_add_test(tcase, only_one_above_both_moves_a_task);
+	tcase_add_test(tcase, what_is_not_there_or_ends_does_not_move);
+	tcase_add_test(tcase, a_task_that_somebody_is_in_moves);
 
 	tcase = stage_case(suite, "ending");
 	tcase_add_checked_fixture(tcase, remember_root, NULL);

@@ -165,8 +165,9 @@ static int serve(const struct reclaim_driver *const *drivers, int argc,
 	place(in, stdio ? 0 : 3);
 	place(out, stdio ? 1 : 4);
 	status = reclaim_port_main(argc, argv, drivers);
-	place(STDERR_FILENO, STDIN_FILENO);
-	place(STDERR_FILENO, STDOUT_FILENO);
+	for (i = 0; i < 5; i++)
+		if (i != STDERR_FILENO)
+			place(STDERR_FILENO, i);
 	changes = fixture_compare(before);
 	fixture_forget(before);
 	if (changes) {
@@ -194,8 +195,8 @@ static void be_host(const struct reclaim_driver *const *drivers,
 	place(err, STDERR_FILENO);
 	place(err, STDIN_FILENO);
 	place(err, STDOUT_FILENO);
-	close(3);
-	close(4);
+	place(err, 3);
+	place(err, 4);
 	snprintf(words, sizeof(words), "%s", options ? options : "");
 	split(words, argv, &argc);
 	exit(serve(drivers, argc, argv, in, out));
