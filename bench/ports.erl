@@ -94,6 +94,7 @@ wait_until_gone(Proc) ->
 work("call", By, Ms) -> echoed(By, 64, 1, Ms);
 work("many", By, Ms) -> echoed(By, 64, 1000, Ms);
 work("echo64k", By, Ms) -> echoed(By, 64 bsl 10, 1, Ms);
+work("echo64k4", By, Ms) -> echoed(By, 64 bsl 10, 4, Ms);
 work("echo1m", By, Ms) -> echoed(By, 1 bsl 20, 1, Ms);
 work("sink", By, Ms) -> sunk(By, Ms);
 work("calls", By, Ms) -> calls(By, Ms).

@@ -9,8 +9,10 @@
  *
  * Between the messages of a burst it does not sleep: after input it looks for
  * more, for some microseconds, before the loop may wait, where that pays
- * (struct spin).  While more than `high` bytes wait to be written nothing is
- * read, and so the emulator is slowed down, until `low` are left.
+ * (struct spin); what else the loop waits for ends that, and so does a
+ * millisecond, until the loop has been round.  While more than `high` bytes
+ * wait to be written nothing is read, and so the emulator is slowed down, until
+ * `low` are left; what a pipe still holds after a hang-up is read all the same.
  *
  * The descriptors are its own: private, non-blocking descriptions of the same
  * pipes, so that nobody else's become non-blocking.  One thread, the loop's.
@@ -29,22 +31,27 @@ struct link;
 struct link_events {
 	/* A frame's body, lent until this returns. */
 	void (*frame)(void *context, const unsigned char *body, size_t len);
-	/* The burst is over: what waits may be written now.  May be NULL. */
+	/*
+	 * All frames that were there are handed over, and what was put is about
+	 * to be written.  May be NULL.
+	 */
 	void (*idle)(void *context);
 	/* The queue has come down to `low`.  May be NULL. */
 	void (*drained)(void *context);
 	/*
-	 * Nothing more comes.  0: the emulator closed the port; EBADMSG: within
-	 * a frame; EMSGSIZE: a frame over max_frame; EPIPE and others: it could
-	 * not be read or written.  All but 0 have been told to the report hook.
-	 * Called once; what is queued may still be written.
+	 * Nothing more comes.  0: the emulator closed the port, also where that
+	 * is noticed by writing first; EBADMSG: within a frame; EMSGSIZE: a
+	 * frame over max_frame; ENOMEM: no room for a frame; EPIPE and others:
+	 * it could not be read or written.  All but 0 have been told to the
+	 * report hook.  Called once and by the loop alone, never within
+	 * link_put or link_flush; what is queued may still be written.
 	 */
 	void (*ended)(void *context, int why);
 };
 
 /* Zero in a field is its default. */
 struct link_opts {
-	int in, out;	  /* duplicated; where they are moved is the caller's */
+	int in, out;	  /* duplicated, and still the caller's to close */
 	size_t max_frame; /* of a body, either way; RECLAIM_MAX_FRAME */
 	size_t low, high; /* watermarks of the queue in bytes; 256 KiB, 1 MiB */
 	int spin_us;	  /* to look for more before sleeping; 50, -1: never */
@@ -52,7 +59,12 @@ struct link_opts {
 	void *context;
 };
 
-/* NULL with errno.  Handles of the root: opened where no task is entered. */
+/*
+ * NULL with errno: EINVAL (max_frame), EBADF, EPERM (a file that cannot be
+ * polled), ENOMEM, EMFILE; the loop may have to be turned before it is closed.
+ * Descriptors and memory are handles of the current task, and stay its own
+ * whichever is current later: open it where none is entered.
+ */
 struct link *link_open(uv_loop_t *loop, const struct link_opts *opts);
 
 /*
@@ -72,7 +84,10 @@ int link_fd(const struct link *link);
 /* Hand over nothing until it is said again; a hang-up is told all the same. */
 void link_hold(struct link *link, bool on);
 
-/* Write what waits, for at most so long: 0, or -1 where something is left. */
+/*
+ * Write what waits, for at most so long: 0, or -1 where something is left
+ * (ETIMEDOUT) or was dropped since it cannot be written.
+ */
 int link_flush(struct link *link, int timeout_ms);
 
 /* Stop; the loop forgets it at its next turn, and then the memory goes. */

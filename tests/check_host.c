@@ -297,7 +297,7 @@ START_TEST(a_short_frame_is_told_wherever_it_ends)
 		say_bytes(open, len);
 		expect("error 4 2 0");
 	}
-	expect_nothing();
+	expect_silence();
 	leave_host();
 }
 END_TEST
@@ -335,7 +335,7 @@ START_TEST(frames_to_what_is_over_are_dropped_or_answered)
 	say_one(WIRE_CANCEL, 99);
 	say_one(WIRE_PROCESS_DOWN, 99);
 	say_one(WIRE_CLIENT_DOWN, 99);
-	expect_nothing();
+	expect_silence();
 	say_call(3, 8, "a");
 	expect("reply 8 error closed");
 	say_control(3, 10, 1, "");
@@ -498,7 +498,7 @@ START_TEST(a_driver_closes_its_outlet_with_a_reason)
 	say_data(1, "close");
 	expect("closed 1 enough");
 	say_data(1, "more");
-	expect_nothing();
+	expect_silence();
 	say_open(2, 7, "teller");
 	expect("opened 2 262144");
 	say_data(2, "stop");
@@ -523,9 +523,9 @@ START_TEST(a_clients_end_is_that_of_its_outlets_newest_first)
 	expect("closed 4 client_down");
 	expect("closed 2 client_down");
 	expect("closed 1 client_down");
-	expect_nothing();
+	expect_silence();
 	say_one(WIRE_CLIENT_DOWN, 7);
-	expect_nothing();
+	expect_silence();
 	leave_host();
 }
 END_TEST

@@ -335,7 +335,7 @@ START_TEST(what_a_job_replies_is_sent_when_it_is_over)
 	say_call(1, 5, "reply");
 	expect("monitor 1 5");
 	await_jot("replied");
-	expect_nothing();
+	expect_silence();
 	open_gate(0);
 	expect("reply 5 ok from_job");
 	expect("demonitor 1");
@@ -360,14 +360,14 @@ START_TEST(more_jobs_than_threads_wait)
 	meet_boss("--jobs 2");
 	say_data(1, "gate:abcdef");
 	while (times("+") < 2)
-		expect_nothing();
-	expect_nothing();
+		expect_silence();
+	expect_silence();
 	ck_assert_uint_eq(times("+"), 2);
 	for (i = 0; i < 6; i++)
 		open_gate(1);
 	await_jot("-f");
 	while (times("0 ") < 6)
-		expect_nothing();
+		expect_silence();
 	leave_host();
 }
 END_TEST
@@ -518,7 +518,7 @@ START_TEST(what_a_job_was_given_is_there_as_long_as_it_is_asked)
 	await_jot("runs");
 	say_one(WIRE_CANCEL, 5);
 	expect("demonitor 1");
-	expect_nothing();
+	expect_silence();
 	say_data(1, "short:a");
 	await_jot("42 ");
 	leave_host();
@@ -543,7 +543,7 @@ START_TEST(stop_comes_after_the_last_job)
 	say_data(1, "cancelled:a");
 	say_data(1, "asked:b");
 	while (times("runs") < 2)
-		expect_nothing();
+		expect_silence();
 	say_one(WIRE_CLIENT_DOWN, 7);
 	expect("closed 1 client_down");
 	ck_assert_uint_eq(times("released "), 2);
@@ -571,7 +571,7 @@ START_TEST(the_end_of_input_ends_jobs)
 	say_data(1, "asked:b");
 	expect("monitor 1 5");
 	while (times("runs") < 2)
-		expect_nothing();
+		expect_silence();
 	leave_host();
 	ck_assert_uint_eq(times("released "), 2);
 }

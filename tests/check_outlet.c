@@ -414,7 +414,7 @@ START_TEST(what_is_longer_than_a_frame_is_refused)
 {
 	meet_both("--max-frame 4K", WINDOW);
 	say_data(1, "too_much");
-	expect_nothing();
+	expect_silence();
 	expect_jotted("emsgsize ");
 	leave_host();
 }
@@ -438,7 +438,7 @@ START_TEST(who_overdraws_is_closed)
 	meet_both("--window 1K", WINDOW);
 	say_data(1, "busy");
 	say(WIRE_DATA, 1, 0, 0, much, 1024);
-	expect_nothing();
+	expect_silence();
 	say_data(1, "nothing");
 	expect("closed 1 credit");
 	leave_host();
@@ -453,7 +453,7 @@ START_TEST(credit_is_given_back_by_halves)
 	memset(half, 'x', sizeof(half));
 	meet_both("--window 1K", WINDOW);
 	say(WIRE_DATA, 1, 0, 0, half, sizeof(half) - 1);
-	expect_nothing();
+	expect_silence();
 	say_data(1, "");
 	expect("credit 1 575");
 	leave_host();
@@ -485,12 +485,12 @@ START_TEST(output_waits_for_credit)
 	expect("opened 1 262144");
 	say_data(1, "first");
 	say_data(1, "second");
-	expect_nothing();
+	expect_silence();
 	say(WIRE_CREDIT, 1, 1, 0, NULL, 0);
 	expect("data 1 first");
-	expect_nothing();
+	expect_silence();
 	say(WIRE_CREDIT, 1, 5 + WIRE_COST - 1, 0, NULL, 0);
-	expect_nothing();
+	expect_silence();
 	say(WIRE_CREDIT, 1, 1, 0, NULL, 0);
 	expect("data 1 second");
 	leave_host();
@@ -503,17 +503,17 @@ START_TEST(a_driver_is_told_above_and_below_its_watermarks)
 
 	meet_both(NULL, 0);
 	say_data(1, "until_high");
-	expect_nothing();
+	expect_silence();
 	expect_jotted("5 ");
 	for (i = 0; i < 2; i++) {
 		say(WIRE_CREDIT, 1, 10 + WIRE_COST, 0, NULL, 0);
 		expect("data 1 0123456789");
 	}
-	expect_nothing();
+	expect_silence();
 	ck_assert_str_eq(jotted(), "5 ");
 	say(WIRE_CREDIT, 1, 10 + WIRE_COST, 0, NULL, 0);
 	expect("data 1 0123456789");
-	expect_nothing();
+	expect_silence();
 	expect_jotted("5 drained ");
 	leave_host();
 }
@@ -603,7 +603,7 @@ START_TEST(output_is_sent_before_closed)
 {
 	meet_both(NULL, 0);
 	say_data(1, "close_with_backlog");
-	expect_nothing();
+	expect_silence();
 	say(WIRE_CREDIT, 1, 100, 0, NULL, 0);
 	expect("data 1 last words");
 	expect("closed 1 done");
@@ -670,7 +670,7 @@ START_TEST(a_pipe_is_read)
 	meet_both(NULL, WINDOW);
 	say_data(1, "read_pipe");
 	expect("data 1 x");
-	expect_nothing();
+	expect_silence();
 	expect_jotted("input ");
 	leave_host();
 }
@@ -681,7 +681,7 @@ START_TEST(a_pipe_is_written_until_it_is_deselected)
 	meet_both(NULL, WINDOW);
 	say_data(1, "write_pipe");
 	expect("data 1 w");
-	expect_nothing();
+	expect_silence();
 	expect_jotted("output output ");
 	leave_host();
 }

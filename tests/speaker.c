@@ -731,7 +731,7 @@ void expect(const char *format, ...)
 }
 
 /* A question that is answered at once. */
-void expect_nothing(void)
+void expect_silence(void)
 {
 	say(WIRE_STATISTICS, --last_question, 99, 0, NULL, 0);
 	expect("reply %" PRIu64 " error enotsup", last_question);

@@ -90,7 +90,7 @@ const struct wire_frame *next_frame(void);
 void expect_body(const void *body, size_t len);
 void expect(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Nothing has come of all that was said so far, but what was expected. */
-void expect_nothing(void);
+void expect_silence(void);
 /* The end of the host's output, with nothing before it. */
 void expect_no_more(void);
 

@@ -10,6 +10,8 @@
 -export([main/0]).
 
 -define(PROMPT_MS, 200).
+-define(MARGIN_KIB, 2048). % that memory may grow between the 200th and the last
+-define(DEATHS, 2000).
 
 main() ->
     [Program, Folder | Arguments] = init:get_plain_arguments(),
@@ -23,6 +25,7 @@ main() ->
     wait(fun() -> count(Others) > 100 end),
     dies(Host, Bank, Others),
     is_interrupted(Host, Others),
+    many_die(Host, Bank),
     [Other ! stop || Other <- Others],
     After = wait_for(fun() -> held(Host) end, Before),
     say("All have ended. The host holds ~s.", [text(After)]),
@@ -95,6 +98,22 @@ is_interrupted(Host, Others) ->
     expect("its end within " ++ integer_to_list(?PROMPT_MS) ++ " ms",
         Microseconds < 1000 * ?PROMPT_MS).
 
+%% ---- many deaths ----
+
+many_die(Host, Bank) ->
+    [die(Host, Bank) || _ <- lists:seq(1, 200)],
+    Warm = memory(Host),
+    [die(Host, Bank) || _ <- lists:seq(201, ?DEATHS)],
+    End = memory(Host),
+    say("~n~b more die so. The host's memory: ~b KiB after 200 of them, ~b KiB at the end.",
+        [?DEATHS, Warm, End]),
+    expect("memory that does not grow", End < Warm + ?MARGIN_KIB).
+
+die(Host, Bank) ->
+    Demo = self(),
+    Teller = spawn(fun() -> transfer(Host, Bank, Demo) end),
+    receive {Teller, taken} -> exit(Teller, kill) end.
+
 %% ---- others ----
 
 %% It asks all the time, and counts the answers.
@@ -130,6 +149,12 @@ held(Host) ->
     {ok, Fds} = file:list_dir("/proc/" ++ integer_to_list(Pid) ++ "/fd"),
     {length(Fds), Clients, lists:sum([N || #{handles := N} <- Tasks])}.
 
+memory(Host) ->
+    {ok, #{pid := Pid}} = reclaim:info(Host),
+    {ok, Status} = file:read_file("/proc/" ++ integer_to_list(Pid) ++ "/status"),
+    {match, [KiB]} = re:run(Status, "VmRSS:\\s+(\\d+)", [{capture, all_but_first, list}]),
+    list_to_integer(KiB).
+
 text({Fds, Clients, Handles}) ->
     io_lib:format("~b descriptors, ~b clients, ~b handles", [Fds, Clients, Handles]).
 
@@ -140,11 +165,15 @@ show_tasks(Host) ->
 show_below(Parent, Indent, Tasks) ->
     [
         begin
-            say("~s~s: ~b handles", [Indent, Name, Handles]),
+            say("~s~s~s", [Indent, Name, handles(Handles)]),
             show_below(Task, "    " ++ Indent, Tasks)
         end
      || #{task := Task, parent := P, name := Name, handles := Handles} <- Tasks, P =:= Parent
     ].
+
+handles(0) -> "";
+handles(1) -> ": one handle";
+handles(N) -> io_lib:format(": ~b handles", [N]).
 
 %% ---- saying and waiting ----
 

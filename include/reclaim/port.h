@@ -25,6 +25,11 @@
  * for by a thread of its own, and reclaim_port_opts.hangup_ms later the
  * process is made to exit(0), which ends every task.
  *
+ * Before it sleeps a read looks for a frame for up to 50 us, where that has
+ * paid lately and there is more than one processor; and where frames come in
+ * bursts it lets the emulator go on (SCHED_BATCH, for the reading thread,
+ * until the burst is over).
+ *
  * One port is used by one thread at a time.  Functions return -1 with errno
  * where they fail.  EINTR is never among the reasons.
  */
