@@ -122,6 +122,11 @@ static int run_until_asked(void *arg)
 	return 0;
 }
 
+static void ask_in_vain(void *arg)
+{
+	(void)arg;
+}
+
 static void ask(void *arg)
 {
 	struct work *work = arg;
@@ -177,6 +182,7 @@ static const struct reclaim_job jobs[] = {
 	{"reply", run_reply, NULL, 0},
 	{"result", run_result, NULL, 0},
 	{"gate", run_gate, NULL, 0},
+	{"stubborn", run_gate, ask_in_vain, 0},
 	{"ordered", run_gate, NULL, RECLAIM_JOB_ORDERED},
 	{"cancelled", run_until_cancelled, NULL, 0},
 	{"asked", run_until_asked, ask, 0},
@@ -587,6 +593,38 @@ START_TEST(the_end_of_input_while_jobs_wait)
 }
 END_TEST
 
+/* What it leaves is told, and it does not wait for ever. */
+START_TEST(the_end_of_input_does_not_wait_for_a_job_that_does_not_end)
+{
+	meet_boss(NULL);
+	say_data(1, "stubborn:a");
+	await_jot("+a");
+	hang_up();
+	expect_status(HOST_CHANGED);
+	expect_said("jobs that do not end");
+	ck_assert_ptr_null(strstr(jotted(), "stop"));
+}
+END_TEST
+
+START_TEST(an_outlet_waits_for_a_job_that_does_not_end)
+{
+	meet_boss(NULL);
+	say_call(1, 5, "stubborn");
+	expect("monitor 1 5");
+	await_jot("+");
+	say_one(WIRE_CLIENT_DOWN, 7);
+	expect("demonitor 1");
+	expect("reply 5 error closed");
+	expect_nothing();
+	say_call(1, 6, "short");
+	expect("reply 6 error closed");
+	open_gate(1);
+	expect("closed 1 client_down");
+	leave_host();
+	ck_assert_str_eq(strstr(jotted(), "stop "), "stop ");
+}
+END_TEST
+
 /* ---- the program ---- */
 
 static void fill(Suite *suite)
@@ -617,6 +655,10 @@ static void fill(Suite *suite)
 	tcase_add_test(tcase, ordered_jobs_that_wait_end_with_their_outlet);
 	tcase_add_test(tcase, the_end_of_input_ends_jobs);
 	tcase_add_test(tcase, the_end_of_input_while_jobs_wait);
+	tcase_add_test(tcase, an_outlet_waits_for_a_job_that_does_not_end);
+	tcase_add_test(
+		tcase,
+		the_end_of_input_does_not_wait_for_a_job_that_does_not_end);
 }
 
 int main(void)

@@ -187,6 +187,11 @@ static void end_by_thread(struct reclaim_outlet *outlet)
 	pthread_detach(thread);
 }
 
+static void end_client(struct reclaim_outlet *outlet)
+{
+	must(reclaim_kill(reclaim_outlet_client(outlet)) == 0);
+}
+
 static void exit_here(struct reclaim_outlet *outlet)
 {
 	(void)outlet;
@@ -265,6 +270,7 @@ static const struct {
 	{"select_others", select_others},
 	{"end_own_task", end_own_task},
 	{"end_by_thread", end_by_thread},
+	{"end_client", end_client},
 	{"exit", exit_here},
 	{"enter_and_stay", enter_and_stay},
 	{"leave_too_often", leave_too_often},
@@ -744,6 +750,26 @@ START_TEST(an_outlet_whose_task_a_thread_ends_is_closed)
 }
 END_TEST
 
+START_TEST(a_client_whose_task_is_ended_loses_its_outlets)
+{
+	meet_both(NULL, WINDOW);
+	say_open(2, 7, "echo");
+	expect("opened 2 262144");
+	say_open(3, 8, "echo");
+	expect("opened 3 262144");
+	say_data(1, "end_client");
+	for (int i = 0; i < 2; i++)
+		ck_assert_int_eq(next_frame()->type, WIRE_CLOSED);
+	say_data(3, "still here");
+	expect("data 3 still here");
+	say_open(4, 7, "puppet");
+	expect("opened 4 262144");
+	say_data(4, "who");
+	expect_jotted("puppet under <0.7.0> ");
+	leave_host();
+}
+END_TEST
+
 START_TEST(reclaim_exit_in_a_callback_ends_the_program)
 {
 	meet_both(NULL, WINDOW);
@@ -1005,6 +1031,7 @@ static void fill(Suite *suite)
 	tcase = speaker_case(suite, "tasks");
 	tcase_add_test(tcase, an_outlet_that_ends_its_own_task_is_closed);
 	tcase_add_test(tcase, an_outlet_whose_task_a_thread_ends_is_closed);
+	tcase_add_test(tcase, a_client_whose_task_is_ended_loses_its_outlets);
 	tcase_add_test(tcase, reclaim_exit_in_a_callback_ends_the_program);
 	tcase_add_test(tcase, what_a_callback_entered_is_left);
 	tcase_add_test(tcase, a_callback_may_leave_too_often);

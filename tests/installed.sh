@@ -65,6 +65,20 @@ same_names() { # LIBRARY
 	names -g "$libdir/$1.a" | diff shared -
 }
 
+# The application finds its host beside itself.
+from_erlang() {
+	ERL_LIBS=$1 LD_LIBRARY_PATH=$libdir HOME=$scratch \
+		timeout -k 5 60 erl -noinput -eval '
+		{ok, _} = application:ensure_all_started(reclaim),
+		{ok, Version} = application:get_key(reclaim, vsn),
+		"reclaim-" ++ Version = filename:basename(code:lib_dir(reclaim)),
+		{ok, Host} = reclaim:start_host(#{}),
+		{ok, Out} = reclaim:open(Host, echo, []),
+		{ok, {a, term}} = reclaim:call(Out, {a, term}),
+		no_block = try reclaim_block:stats() catch error:E -> E end,
+		halt().'
+}
+
 check "make install" install_all
 pc=$(find root -name reclaim.pc)
 if [ -z "$pc" ]; then
@@ -99,4 +113,11 @@ check "... and gives back what it took" \
 	env LD_LIBRARY_PATH="$libdir" ./outside-port
 check "a static program compiles" compile_static
 check "... and gives back what it took" ./outside-static
+
+application=$(find root -name reclaim.app)
+if [ -n "$application" ]; then
+	erl_libs=$scratch/${application%/reclaim-*}
+	check "Erlang finds the application, and that its host" \
+		from_erlang "$erl_libs"
+fi
 exit "$status"

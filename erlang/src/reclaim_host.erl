@@ -7,6 +7,10 @@
 %% written by those who have something to say (reclaim_outlet); this process says
 %% what has to be said in order, such as open, or on behalf of the dead.
 %%
+%% It has no options of its own to spawn it with: a queue off its heap, a higher
+%% priority, a larger heap were measured, and made no difference, and neither did
+%% other limits for the port to be busy.
+%%
 %% It never waits: not for the port (the writer does), nor for a process, nor for
 %% the logger.  When the OS process ends so does this, and its supervisor starts
 %% both anew; owners are told {closed, host_down}, and those who wait for an
@@ -104,10 +108,6 @@
 %% How many bytes of what is no frame are shown.
 -define(SHOWN, 64).
 
-%% From when on the driver of the port is busy: the bytes that wait in it, beside
-%% what the pipe holds.
--define(BUSY, {262144, 1048576}).
-
 -spec defaults() -> options().
 defaults() ->
     #{
@@ -198,8 +198,7 @@ open_path(Path, Options = #{args := Args, env := Env}) ->
         binary,
         exit_status,
         {args, Args},
-        {env, Env},
-        {busy_limits_port, ?BUSY}
+        {env, Env}
     ],
     Where = [{cd, Folder} || #{cd := Folder} <- [Options]],
     try
