@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Jobs: on which threads and in which tasks they run, in which order, and how
- * they end before their time.  A call's atom, or what is output, says which job.
+ * they end before their time.  A call's atom, or what is output, says which
+ * job.
  */
 #include "config.h"
 
@@ -212,8 +213,8 @@ static struct work *work_of(struct reclaim_outlet *outlet, uint64_t call)
 	must(work != NULL);
 	work->outlet = outlet;
 	work->call = call;
-	work->above = call ? reclaim_call_task(call)
-			   : reclaim_outlet_task(outlet);
+	work->above =
+		call ? reclaim_call_task(call) : reclaim_outlet_task(outlet);
 	return work;
 }
 
@@ -235,8 +236,7 @@ static void start_wrongly(struct reclaim_outlet *outlet)
 	must(reclaim_job_start(outlet, 0, NULL, NULL) < 0 && errno == EINVAL);
 	must(reclaim_job_start(outlet, 0, &no_run, NULL) < 0 &&
 	     errno == EINVAL);
-	must(reclaim_job_start(outlet, 0, &flags, NULL) < 0 &&
-	     errno == EINVAL);
+	must(reclaim_job_start(outlet, 0, &flags, NULL) < 0 && errno == EINVAL);
 	must(reclaim_job_start(outlet, 999, job_called("short"), NULL) < 0 &&
 	     errno == ENOENT);
 	jot("refused ");
@@ -285,12 +285,9 @@ static void boss_stop(struct reclaim_outlet *outlet)
 }
 
 static const struct reclaim_driver boss = {
-	RECLAIM_DRIVER_ABI,
-	.name = "boss",
-	.call = boss_call,
-	.output = boss_output,
-	.ready_async = boss_ready,
-	.stop = boss_stop,
+	RECLAIM_DRIVER_ABI,	   .name = "boss",
+	.call = boss_call,	   .output = boss_output,
+	.ready_async = boss_ready, .stop = boss_stop,
 };
 
 static void meet_boss(const char *options)
@@ -615,7 +612,7 @@ START_TEST(an_outlet_waits_for_a_job_that_does_not_end)
 	say_one(WIRE_CLIENT_DOWN, 7);
 	expect("demonitor 1");
 	expect("reply 5 error closed");
-	expect_nothing();
+	expect_silence();
 	say_call(1, 6, "short");
 	expect("reply 6 error closed");
 	open_gate(1);
@@ -648,8 +645,8 @@ static void fill(Suite *suite)
 	tcase_add_test(tcase, an_ordered_job_that_waits_never_begins);
 	tcase_add_test(tcase, a_job_without_cancel_is_stopped_where_it_waits);
 	tcase_add_test(tcase, a_job_with_cancel_is_asked_until_it_returns);
-	tcase_add_test(
-		tcase, what_a_job_was_given_is_there_as_long_as_it_is_asked);
+	tcase_add_test(tcase,
+		       what_a_job_was_given_is_there_as_long_as_it_is_asked);
 	tcase_add_test(tcase, a_job_ends_with_the_process_that_called);
 	tcase_add_test(tcase, stop_comes_after_the_last_job);
 	tcase_add_test(tcase, ordered_jobs_that_wait_end_with_their_outlet);
