@@ -86,7 +86,7 @@ static void *answer_from_here(void *arg)
 	     errno == EPERM);
 	must(reclaim_call_monitor(call) == 0 && errno == EPERM);
 	jot("%s ", reply_atom(call, "foreign") == 0 ? "answered"
-		   : errno == ENOENT		   ? "enoent"
+		   : errno == ENOENT		    ? "enoent"
 						    : "failed");
 	return NULL;
 }
@@ -240,12 +240,9 @@ static void clerk_process_exit(struct reclaim_outlet *outlet, uint64_t ref)
 }
 
 static const struct reclaim_driver clerk = {
-	RECLAIM_DRIVER_ABI,
-	.name = "clerk",
-	.call = clerk_call,
-	.control = clerk_control,
-	.timeout = clerk_timeout,
-	.process_exit = clerk_process_exit,
+	RECLAIM_DRIVER_ABI,	  .name = "clerk",
+	.call = clerk_call,	  .control = clerk_control,
+	.timeout = clerk_timeout, .process_exit = clerk_process_exit,
 };
 
 static const struct reclaim_driver deaf = {

@@ -90,11 +90,8 @@ static void teller_output(struct reclaim_outlet *outlet, const void *data,
 }
 
 static const struct reclaim_driver teller = {
-	RECLAIM_DRIVER_ABI,
-	.name = "teller",
-	.start = teller_start,
-	.stop = teller_stop,
-	.output = teller_output,
+	RECLAIM_DRIVER_ABI,  .name = "teller",	      .start = teller_start,
+	.stop = teller_stop, .output = teller_output,
 };
 
 /* Fails with what its arguments say; not before it has acquired things. */
@@ -195,8 +192,8 @@ END_TEST
 
 START_TEST(what_is_no_hello_ends_it)
 {
-	static const unsigned char wrong[][14] = {
-		"\1recluse\0\1\0\0\4\0", "\1reclaim\0\1\0\0\4"};
+	static const unsigned char wrong[][14] = {"\1recluse\0\1\0\0\4\0",
+						  "\1reclaim\0\1\0\0\4"};
 	unsigned i;
 
 	for (i = 0; i < 2; i++) {
@@ -580,14 +577,10 @@ static void close_now(struct reclaim_outlet *outlet, uint64_t timer, void *arg)
 }
 
 static const struct reclaim_driver waits_at_end = {
-	RECLAIM_DRIVER_ABI,
-	.name = "waits",
-	.start = teller_start,
-	.stop = teller_stop,
-	.output = close_later,
-	.control = answer_and_close,
-	.flush = wait_for_more,
-	.timeout = close_now,
+	RECLAIM_DRIVER_ABI,	.name = "waits",
+	.start = teller_start,	.stop = teller_stop,
+	.output = close_later,	.control = answer_and_close,
+	.flush = wait_for_more, .timeout = close_now,
 };
 
 START_TEST(a_driver_may_wait_before_its_outlet_is_closed)
@@ -716,9 +709,9 @@ static void where_is(struct reclaim_outlet *outlet, const void *data,
 	snprintf(name, sizeof(name), "%.*s", (int)len, (const char *)data);
 	tid = reclaim_whereis(name);
 	jot("%s:%s ", name,
-	    !tid				  ? "none"
+	    !tid				 ? "none"
 	    : tid == reclaim_outlet_task(outlet) ? "me"
-						  : "other");
+						 : "other");
 	reclaim_outlet_output(outlet, "", 0);
 }
 

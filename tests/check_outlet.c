@@ -181,9 +181,9 @@ static void end_by_thread(struct reclaim_outlet *outlet)
 	pthread_t thread;
 
 	must(reclaim_defer(note_release, NULL, NULL) == 0);
-	must(pthread_create(
-		     &thread, NULL, end_from_here,
-		     (void *)(uintptr_t)reclaim_outlet_task(outlet)) == 0);
+	must(pthread_create(&thread, NULL, end_from_here,
+			    (void *)(uintptr_t)reclaim_outlet_task(outlet)) ==
+	     0);
 	pthread_detach(thread);
 }
 
@@ -844,7 +844,8 @@ START_TEST(a_callback_that_blocks_is_named)
 	say_data(1, "block");
 	expect_said("callback `output` of driver puppet");
 	open_gate(0);
-	expect_log(RECLAIM_LOG_WARNING, 1, "callback `output` of driver puppet");
+	expect_log(RECLAIM_LOG_WARNING, 1,
+		   "callback `output` of driver puppet");
 	say_data(1, "who");
 	expect_jotted("blocks puppet under <0.7.0> ");
 	leave_host();

@@ -13,9 +13,9 @@
  * The host is a child process, which calls reclaim_port_main with the test's
  * own drivers.  The test speaks with it over two pipes and waits for what is to
  * come, for as long as a machine that is busy may take, never for a length of
- * time that ought to be enough.  When the host has ended it has looked at itself
- * as the fixture does: a descriptor, a thread, a child process or anything of
- * the root task's that is left makes its status HOST_CHANGED.
+ * time that ought to be enough.  When the host has ended it has looked at
+ *itself as the fixture does: a descriptor, a thread, a child process or
+ *anything of the root task's that is left makes its status HOST_CHANGED.
  *
  * Frames are expected as text: the type, the numbers, and what follows, a term
  * as Erlang writes it.  Log frames are kept apart, for expect_log.
