@@ -50,7 +50,7 @@ in_time() { # COMMAND...
 	tries=200
 	until "$@"; do
 		tries=$((tries - 1))
-		[ $tries -gt 0 ] || {
+		[ "$tries" -gt 0 ] || {
 			echo "20 s were not enough"
 			return 1
 		}
@@ -70,12 +70,12 @@ is_killed() {
 		"$scratch/held" --drivers "$scratch/drivers" &
 	emulator=$!
 	in_time test -e held/host || {
-		kill -KILL $emulator
+		kill -KILL "$emulator"
 		return 1
 	}
 	host=$(cat held/host)
 	set -- held/*-journal
-	kill -KILL $emulator
+	kill -KILL "$emulator"
 	[ $# -eq 20 ] && in_time is_gone "$host"
 }
 
