@@ -560,16 +560,22 @@ void expect_no_more(void)
 	ck_assert(input_ended);
 }
 
-void expect_log(int level, uint64_t outlet, const char *words)
+void next_log(struct wire_frame *frame)
 {
 	struct body *body = next_of(&logs);
+
+	ck_assert_msg(body != NULL, "nothing was logged");
+	ck_assert_int_eq(wire_read(body->bytes, body->len, frame), 0);
+	ck_assert_uint_ge(frame->len, 1);
+}
+
+void expect_log(int level, uint64_t outlet, const char *words)
+{
 	struct wire_frame frame;
 	size_t name;
 	char text[4096];
 
-	ck_assert_msg(body != NULL, "nothing was logged: %s", words);
-	ck_assert_int_eq(wire_read(body->bytes, body->len, &frame), 0);
-	ck_assert_uint_ge(frame.len, 1);
+	next_log(&frame);
 	name = frame.rest[0];
 	ck_assert_uint_ge(frame.len, 1 + name);
 	snprintf(text, sizeof(text), "%.*s: %.*s", (int)name, frame.rest + 1,
