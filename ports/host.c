@@ -700,6 +700,7 @@ static void end(void)
 		name_stubborn();
 		return;
 	}
+	on_posted(&host.posted); /* what came last */
 	link_close(host.link);
 	uv_walk(&host.loop, close_handle, NULL);
 	uv_run(&host.loop, UV_RUN_DEFAULT);
