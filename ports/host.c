@@ -19,6 +19,7 @@
 #include "ports/outlet_private.h"
 #include "ports/pipes_private.h"
 #include "ports/statistics_private.h"
+#include "ports/watch_private.h"
 #include "ports/watchdog_private.h"
 #include "reclaim.h"
 
@@ -632,7 +633,7 @@ static int begin(void)
 	if (!error)
 		error = uv_async_init(&host.loop, &host.posted, on_posted);
 	errno = -error;
-	if (error || watch_tasks() < 0 || open_link() < 0)
+	if (error || watch_tasks() < 0 || watch_begin() < 0 || open_link() < 0)
 		return -1;
 	return watchdog_start((int)host.options->watchdog_ms,
 			      link_fd(host.link));
@@ -704,6 +705,7 @@ static void end(void)
 	uv_walk(&host.loop, close_handle, NULL);
 	uv_run(&host.loop, UV_RUN_DEFAULT);
 	uv_loop_close(&host.loop);
+	watch_end();
 	pthread_mutex_destroy(&host.posting);
 }
 
