@@ -314,14 +314,22 @@ static void take_open(const struct wire_frame *frame)
 		outlet_open(frame);
 }
 
+static bool may_be_asked(uint64_t call, const struct wire_frame *frame)
+{
+	if (call && !call_find(call))
+		return true;
+	send_error(WIRE_NUMBER, frame, "that call's number is in use");
+	return false;
+}
+
 static void take_request(const struct wire_frame *frame)
 {
 	struct reclaim_outlet *outlet = outlet_find(frame->field[0]);
 	uint64_t call = frame->field[1];
 
-	if (!call || call_find(call))
-		send_error(WIRE_NUMBER, frame, "that call's number is in use");
-	else if (!outlet && !was_given_out(frame->field[0]))
+	if (!may_be_asked(call, frame))
+		return;
+	if (!outlet && !was_given_out(frame->field[0]))
 		host_reply_error(call, "noproc");
 	else if (frame->type == WIRE_CALL)
 		call_request(outlet, frame);
@@ -376,7 +384,8 @@ static void take(const struct wire_frame *frame)
 		monitor_process_down(frame->field[0]);
 		break;
 	case WIRE_STATISTICS:
-		statistics_reply(frame);
+		if (may_be_asked(frame->field[0], frame))
+			statistics_reply(frame);
 		break;
 	default:
 		send_error(WIRE_UNKNOWN, frame, "that is for a host to say");
@@ -446,6 +455,10 @@ static void greet(const unsigned char *body, size_t len)
 		refuse(WIRE_NO_VERSION, &frame,
 		       "the emulator's side speaks a version of the wire that "
 		       "this program does not");
+	} else if (hello.max_frame && hello.max_frame < WIRE_LEAST_FRAME) {
+		refuse(WIRE_MALFORMED, &frame,
+		       "the emulator's side takes no frames of 1,024 bytes: "
+		       "it could not be answered");
 	} else {
 		if (hello.max_frame && hello.max_frame < host.max_frame)
 			host.max_frame = hello.max_frame;
