@@ -652,6 +652,19 @@ static int begin(void)
 			      link_fd(host.link));
 }
 
+int host_begin(const struct host_options *options, struct drivers *drivers)
+{
+	host.options = options;
+	host.drivers = drivers;
+	if (begin() < 0) {
+		reclaim_say(RECLAIM_ERROR, "the program cannot begin: %s",
+			    strerror(errno));
+		return -1;
+	}
+	log_take_reports(true);
+	return 0;
+}
+
 static int open_plain(void)
 {
 	const struct reclaim_driver *driver = drivers_nth(host.drivers, 0);
@@ -703,7 +716,7 @@ static void close_handle(uv_handle_t *handle, void *unused)
 }
 
 /* With jobs left their threads may still post. */
-static void end(void)
+void host_end(void)
 {
 	host.ended = true;
 	end_outlets();
@@ -724,18 +737,12 @@ static void end(void)
 
 int host_run(const struct host_options *options, struct drivers *drivers)
 {
-	host.options = options;
-	host.drivers = drivers;
-	if (begin() < 0) {
-		reclaim_say(RECLAIM_ERROR, "the program cannot begin: %s",
-			    strerror(errno));
+	if (host_begin(options, drivers) < 0)
 		return 1;
-	}
-	log_take_reports(true);
 	if (options->plain && open_plain() < 0)
 		host.status = 1;
 	else
 		uv_run(&host.loop, UV_RUN_DEFAULT);
-	end();
+	host_end();
 	return host.status;
 }
