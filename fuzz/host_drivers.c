@@ -172,6 +172,13 @@ static const struct reclaim_job jobs[] = {
 	{"wrong", run_short, ask, 2},
 };
 
+/* gcc's thread sanitizer sees no locks in a thread that is being cancelled. */
+#ifdef __SANITIZE_THREAD__
+#define ENDLESS_JOBS 2
+#else
+#define ENDLESS_JOBS 3
+#endif
+
 static const struct reclaim_job endless_jobs[] = {
 	{.name = "asked", .run = run_until_asked, .cancel = ask},
 	{"asked, in order", run_until_asked, ask, RECLAIM_JOB_ORDERED},
@@ -320,7 +327,7 @@ static bool act(struct reclaim_outlet *outlet, uint64_t call, enum act what)
 		start_job(outlet, call, &jobs[below(3)]);
 		break;
 	case JOB_ENDLESS:
-		start_job(outlet, call, &endless_jobs[below(3)]);
+		start_job(outlet, call, &endless_jobs[below(ENDLESS_JOBS)]);
 		break;
 	case KEEP:
 		if (reclaim_call_keep(call) == 0)
