@@ -79,6 +79,7 @@ uint64_t job_outlet(void)
 /* ---- its thread ---- */
 
 static void over(struct job *job);
+static void leave_pool(void);
 
 /* The lock is held.  Whether the thread has to end: it has been cancelled. */
 static bool finish(struct job *job)
@@ -137,10 +138,9 @@ static void abandon(void *arg)
 	pthread_mutex_lock(&pool.lock);
 	finish(job);
 	job->result = -1;
-	pool.threads--;
-	pthread_cond_broadcast(&pool.changed);
 	pthread_mutex_unlock(&pool.lock);
 	host_post(&job->post);
+	leave_pool();
 }
 
 static bool is_ending(const struct job *job)
@@ -211,9 +211,8 @@ static void *work(void *unused)
 		host_post(&job->post);
 		pthread_mutex_lock(&pool.lock);
 	}
-	pool.threads--;
-	pthread_cond_broadcast(&pool.changed);
 	pthread_mutex_unlock(&pool.lock);
+	leave_pool();
 	return unused;
 }
 
@@ -241,6 +240,25 @@ static int make_thread(unsigned most)
 		pool.threads++;
 	/* Fewer threads will do, but none will not. */
 	return error && !pool.threads ? -1 : 0;
+}
+
+/*
+ * The last that a thread does: until then the loop is there to post to.  What
+ * was begun while it was on its way out may have counted on it.
+ */
+static void leave_pool(void)
+{
+	const struct job *first;
+	unsigned more;
+
+	pthread_mutex_lock(&pool.lock);
+	pool.threads--;
+	first = TAILQ_FIRST(&pool.queue);
+	more = first && is_ending(first) ? MORE_FOR_ENDS : 0;
+	if (first)
+		make_thread(host.options->jobs + more);
+	pthread_cond_broadcast(&pool.changed);
+	pthread_mutex_unlock(&pool.lock);
 }
 
 bool job_end_threads(int within_ms)
