@@ -67,8 +67,9 @@ struct host {
 
 	uint64_t last_outlet;
 	uint64_t running; /* the outlet whose callback runs, or 0 */
-	struct reclaim_outlet *outlets; /* by their numbers */
-	struct reclaim_outlet *by_down; /* by monitors of their tasks */
+	struct reclaim_outlet *outlets;	   /* by their numbers */
+	struct reclaim_outlet *last_found; /* of them, or NULL */
+	struct reclaim_outlet *by_down;	   /* by monitors of their tasks */
 	struct client *clients;
 	TAILQ_HEAD(, reclaim_outlet) touched; /* to be settled */
 	/* With output for a link that is full. */
