@@ -91,7 +91,7 @@
     outlets = #{} :: #{pos_integer() => #outlet{}},
     clients = #{} :: #{pid() => #client{}},
     monitors = #{} :: #{non_neg_integer() => reference()},
-    watched = #{} :: #{reference() => non_neg_integer()},
+    watched = #{} :: #{reference() => {non_neg_integer(), non_neg_integer()}},
     ended = #{} :: #{pos_integer() => []} % calls may still wait for these
 }).
 
@@ -454,12 +454,12 @@ registered(Status, Bytes, From, Name, Number, S = #host{outlets = Outlets}) ->
     end.
 
 %% Who made the call: unknown where it has given up, and so it counts as ended.
-watch(Monitor, [{_, _, Pid, _}], S) when is_pid(Pid) ->
+watch(Monitor, [{{_, Call}, _, Pid, _}], S) when is_pid(Pid) ->
     Reference = monitor(process, Pid),
     #host{monitors = Monitors, watched = Watched} = S,
     S#host{
         monitors = Monitors#{Monitor => Reference},
-        watched = Watched#{Reference => Monitor}
+        watched = Watched#{Reference => {Monitor, Call}}
     };
 watch(Monitor, _, S) ->
     send(reclaim_wire:process_down(Monitor), S).
@@ -628,7 +628,9 @@ down(Reference, Pid, S = #host{clients = Clients, watched = Watched}) ->
             send(reclaim_wire:client_down(Number), Left);
         #{} ->
             case maps:take(Reference, Watched) of
-                {Monitor, Rest} ->
+                {{Monitor, Call}, Rest} ->
+                    %% It is not answered any more.
+                    ets:delete(reclaim_calls, {self(), Call}),
                     Monitors = maps:remove(Monitor, S#host.monitors),
                     Less = S#host{watched = Rest, monitors = Monitors},
                     send(reclaim_wire:process_down(Monitor), Less);
