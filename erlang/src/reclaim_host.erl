@@ -105,6 +105,9 @@
 %% Before the term of an open frame.
 -define(OPEN_HEAD, 32).
 
+%% Before the name of a register frame.
+-define(REGISTER_HEAD, 17).
+
 %% How many bytes of what is no frame are shown.
 -define(SHOWN, 64).
 
@@ -513,6 +516,11 @@ request({give, Number, Pid}, From = {Owner, _}, S0) ->
         answer(From, ok),
         send(reclaim_wire:give(Number, Client, list_to_binary(pid_to_list(Pid))), Given)
     end);
+request({register, _, Name}, From, S = #host{max_frame = Max}) when
+    byte_size(Name) + ?REGISTER_HEAD > Max
+->
+    answer(From, {error, emsgsize}),
+    S;
 request({register, Number, Name}, From, S = #host{outlets = Outlets}) ->
     case Outlets of
         #{Number := #outlet{state = open, name = Old}} ->
