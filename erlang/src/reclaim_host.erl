@@ -66,7 +66,7 @@
     owner :: pid(),
     credit :: auto | manual,
     state = opening :: opening | open | closing,
-    from = none :: from(),        % who waits for it to be open, or closed
+    from = none :: from(),        % who asked for it to be opened, or closed
     waiting = [] :: [{pid(), reference()}], % for credit
     name = none :: none | binary()
 }).
@@ -397,7 +397,7 @@ opened(Number, Window, O = #outlet{out = Out, owner = Owner, from = From}, S) ->
     reclaim_outlet:opened(Out, Window),
     ets:insert(reclaim_outlets, {{self(), Number}, Owner, Out}),
     answer(From, {ok, Out}),
-    put_outlet(Number, O#outlet{state = open, from = none}, S).
+    put_outlet(Number, O#outlet{state = open}, S).
 
 closed(Number, Why, O = #outlet{out = Out, owner = Owner, state = State, from = From}, S) ->
     case State of
@@ -489,16 +489,16 @@ request({open, Term, Window, Credit}, From = {Owner, _}, S0) ->
     O = #outlet{out = Out, owner = Owner, credit = Credit, from = From},
     Frame = reclaim_wire:open(Number, Client, Window, Term),
     send(Frame, own(Owner, Number, put_outlet(Number, O, S#host{outlet = Number})));
-request({open_no_more, Alias}, {Owner, _} = From, S = #host{clients = Clients}) ->
-    answer(From, ok),
-    case Clients of
-        #{Owner := #client{outlets = Outlets}} ->
-            lists:foldl(
-                fun(Number, Acc) -> abandon(Number, {Owner, Alias}, Acc) end,
-                S,
-                maps:keys(Outlets)
-            );
-        #{} ->
+request({open_no_more, Alias}, {Owner, _} = From, S) ->
+    case asked_by({Owner, Alias}, S) of
+        {Number, O = #outlet{state = opening}} ->
+            answer(From, ok),
+            abandon(Number, O, S);
+        {_, #outlet{state = open, out = Out}} ->
+            answer(From, {ok, Out}),
+            S;
+        none ->
+            answer(From, ok),
             S
     end;
 request({close, Number}, From, S) ->
@@ -582,15 +582,23 @@ with_own(Number, From = {Pid, _}, S = #host{outlets = Outlets}, Do) ->
             S
     end.
 
-%% Whoever opened it waits no more: close it, and tell nobody.
-abandon(Number, From, S = #host{outlets = Outlets}) ->
-    case Outlets of
-        #{Number := O = #outlet{state = opening, from = From}} ->
-            Closing = O#outlet{state = closing, from = none},
-            send(reclaim_wire:close(Number), put_outlet(Number, Closing, S));
+%% The outlet that was asked for so, by its owner.
+asked_by({Owner, _} = From, #host{clients = Clients, outlets = Outlets}) ->
+    case Clients of
+        #{Owner := #client{outlets = Own}} ->
+            first_from(From, maps:to_list(maps:with(maps:keys(Own), Outlets)));
         #{} ->
-            S
+            none
     end.
+
+first_from(From, [Found = {_, #outlet{from = From}} | _]) -> Found;
+first_from(From, [_ | Rest]) -> first_from(From, Rest);
+first_from(_, []) -> none.
+
+%% Whoever opened it waits no more: close it, and tell nobody.
+abandon(Number, O, S) ->
+    Closing = O#outlet{state = closing, from = none},
+    send(reclaim_wire:close(Number), put_outlet(Number, Closing, S)).
 
 may_name(none, <<>>) -> {error, enoent};
 may_name(_, <<>>) -> ok;
