@@ -543,6 +543,7 @@ other_tests() ->
      {"who gives up while an outlet opens has none", fun give_up_opening/2},
      {"an outlet that has opened as its owner gave up is the owner's",
       fun open_and_given_up/2},
+     {"the end of a forked child is not the host's", fun forked/2},
      {"terms that are a million deep are refused", fun deep_terms/2},
      {"what is longer than a frame is refused", fun long_ones/2},
      {"100000 calls to an outlet that is over are answered", fun calls_to_the_dead/2},
@@ -645,6 +646,11 @@ open_and_given_up(_, Dir) ->
     {ok, #{owner := Owner}} = reclaim:info(Out),
     close_all(Owner),
     stop_actors(#{actors => [{owner, Owner}]}).
+
+%% The child ends with its call; that the host does not, have_died/2 sees.
+forked(Out, _) ->
+    {ok, ok} = reclaim:call(Out, fork),
+    [] = children(os_pid()).
 
 deep_terms(Out, _) ->
     Deep = lists:foldl(fun(_, Inner) -> [Inner] end, [], lists:seq(1, 1000000)),

@@ -257,6 +257,14 @@ static void pour(struct reclaim_outlet *outlet)
 		reclaim_outlet_output(outlet, bytes, sizeof(bytes));
 }
 
+/* It is ended by SIGTERM, which the host catches for itself. */
+static void fork_child(void)
+{
+	if (fork() == 0)
+		for (;;)
+			pause();
+}
+
 /* What is asked for by name; else the answer is ok. */
 static void act(struct reclaim_outlet *outlet, uint64_t call, const char *what)
 {
@@ -270,6 +278,8 @@ static void act(struct reclaim_outlet *outlet, uint64_t call, const char *what)
 		reclaim_outlet_busy(outlet, 0);
 	else if (!strcmp(what, "pour"))
 		pour(outlet);
+	else if (!strcmp(what, "fork"))
+		fork_child();
 	else if (!strcmp(what, "watch"))
 		reclaim_call_monitor(call);
 	say_ok(call);
