@@ -92,6 +92,13 @@ static inline bool host_is_here(void)
 /* Serve the port to its end; the program's status. */
 int host_run(const struct host_options *options, struct drivers *drivers);
 
+/*
+ * What it does before its loop and after it.  -1: it cannot begin; said why.
+ * Once in a process.
+ */
+int host_begin(const struct host_options *options, struct drivers *drivers);
+void host_end(void);
+
 /* After each event's callbacks. */
 void host_settle(void);
 

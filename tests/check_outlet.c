@@ -240,6 +240,35 @@ static void say_something(struct reclaim_outlet *outlet)
 	reclaim_say(RECLAIM_WARNING, "of the library");
 }
 
+/* Characters of two bytes, one of which the limit would cut. */
+static void say_at_length(struct reclaim_outlet *outlet)
+{
+	char text[6001];
+	size_t i;
+
+	(void)outlet;
+	text[0] = 'x';
+	for (i = 1; i < 5999; i += 2)
+		memcpy(text + i, "\303\244", 2);
+	text[i] = '\0';
+	reclaim_log(RECLAIM_LOG_INFO, "%s", text);
+}
+
+static void close_with_long_reason(struct reclaim_outlet *outlet)
+{
+	char text[63];
+
+	memset(text, 'r', 62);
+	text[62] = '\0';
+	must(reclaim_outlet_close(outlet, text) == 0);
+}
+
+static void hold_much(struct reclaim_outlet *outlet)
+{
+	(void)outlet;
+	must(save_malloc(3 << 20) != NULL);
+}
+
 static void hold_things(struct reclaim_outlet *outlet)
 {
 	(void)outlet;
@@ -277,7 +306,10 @@ static const struct {
 	{"who", who_am_i},
 	{"block", block},
 	{"say", say_something},
+	{"say_at_length", say_at_length},
+	{"long_reason", close_with_long_reason},
 	{"hold", hold_things},
+	{"hold_much", hold_much},
 	{"nothing", do_nothing},
 };
 
@@ -613,6 +645,78 @@ START_TEST(output_is_sent_before_closed)
 }
 END_TEST
 
+START_TEST(a_reason_may_be_long)
+{
+	meet_both(NULL, WINDOW);
+	say_data(1, "long_reason");
+	expect("closed 1 rrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrr"
+	       "rrrrrrrr");
+	leave_host();
+}
+END_TEST
+
+static int start_and_output(struct reclaim_outlet *outlet,
+			    struct reclaim_reader *args)
+{
+	(void)args;
+	must(reclaim_outlet_output(outlet, "first", 5) == 0);
+	return 0;
+}
+
+static int start_and_close(struct reclaim_outlet *outlet,
+			   struct reclaim_reader *args)
+{
+	start_and_output(outlet, args);
+	must(reclaim_outlet_close(outlet, "at_once") == 0);
+	return 0;
+}
+
+START_TEST(what_start_outputs_comes_behind_opened)
+{
+	struct reclaim_driver driver = puppet;
+
+	driver.start = start_and_output;
+	meet_host(RECLAIM_DRIVERS(&driver), NULL);
+	say_open(1, 7, "puppet");
+	expect("opened 1 262144");
+	expect("data 1 first");
+	leave_host();
+	expect_jotted("stop ");
+}
+END_TEST
+
+START_TEST(an_outlet_may_be_closed_by_its_start)
+{
+	struct reclaim_driver driver = puppet;
+
+	driver.start = start_and_close;
+	meet_host(RECLAIM_DRIVERS(&driver), NULL);
+	say_open(1, 7, "puppet");
+	expect("opened 1 262144");
+	expect("data 1 first");
+	expect("closed 1 at_once");
+	expect_jotted("stop ");
+	leave_host();
+}
+END_TEST
+
+START_TEST(a_client_that_holds_too_much_is_closed)
+{
+	meet_both("--client-bytes 2M", WINDOW);
+	say_open(2, 7, "echo");
+	say_open(3, 8, "echo");
+	expect("opened 2 262144");
+	expect("opened 3 262144");
+	say_data(1, "hold_much");
+	expect("closed 2 limit");
+	expect("closed 1 limit");
+	say_data(3, "still here");
+	expect("data 3 still here");
+	expect_log(RECLAIM_LOG_ERROR, 0, "--client-bytes");
+	leave_host();
+}
+END_TEST
+
 START_TEST(what_waits_for_a_busy_driver_comes_before_the_end)
 {
 	meet_both(NULL, WINDOW);
@@ -817,6 +921,22 @@ START_TEST(what_is_logged_is_told_with_level_outlet_and_task)
 }
 END_TEST
 
+START_TEST(a_text_is_cut_between_characters)
+{
+	struct wire_frame frame;
+	size_t len;
+
+	meet_both(NULL, WINDOW);
+	say_data(1, "say_at_length");
+	next_log(&frame);
+	len = frame.len - 1 - frame.rest[0];
+	ck_assert_uint_le(len, 4000);
+	ck_assert_uint_ge(len, 3997);
+	ck_assert_uint_eq(len % 2, 1);
+	leave_host();
+}
+END_TEST
+
 START_TEST(a_callback_that_is_missing_is_told_once)
 {
 	static const struct reclaim_driver none = {
@@ -1014,6 +1134,10 @@ static void fill(Suite *suite)
 
 	tcase = speaker_case(suite, "closing");
 	tcase_add_test(tcase, output_is_sent_before_closed);
+	tcase_add_test(tcase, a_reason_may_be_long);
+	tcase_add_test(tcase, what_start_outputs_comes_behind_opened);
+	tcase_add_test(tcase, an_outlet_may_be_closed_by_its_start);
+	tcase_add_test(tcase, a_client_that_holds_too_much_is_closed);
 	tcase_add_test(tcase,
 		       what_waits_for_a_busy_driver_comes_before_the_end);
 
@@ -1040,6 +1164,7 @@ static void fill(Suite *suite)
 	tcase = speaker_case(suite, "log");
 	tcase_add_test(tcase,
 		       what_is_logged_is_told_with_level_outlet_and_task);
+	tcase_add_test(tcase, a_text_is_cut_between_characters);
 	tcase_add_test(tcase, a_callback_that_is_missing_is_told_once);
 	tcase_add_test(tcase, a_callback_that_blocks_is_named);
 	tcase_add_test(tcase, the_end_of_input_while_a_callback_blocks);

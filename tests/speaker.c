@@ -215,6 +215,24 @@ static void be_host(const struct reclaim_driver *const *drivers,
 	exit(serve(drivers, argc, argv, in, out));
 }
 
+static void close_end(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+void end_input(void)
+{
+	close_end(&to_host);
+}
+
+void hang_up(void)
+{
+	close_end(&to_host);
+	close_end(&from_host);
+}
+
 void start_host(const struct reclaim_driver *const *drivers,
 		const char *options)
 {
@@ -222,11 +240,14 @@ void start_host(const struct reclaim_driver *const *drivers,
 
 	ck_works(pipe2(in, O_CLOEXEC));
 	ck_works(pipe2(out, O_CLOEXEC));
+	hang_up(); /* where there was one before */
 	err = open(path_of("stderr"), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC,
 		   0600);
 	ck_assert_int_ge(err, 0);
 	to_host = in[1];
 	from_host = out[0];
+	input_len = 0;
+	input_ended = false;
 	fflush(NULL);
 	process = fork();
 	ck_assert_int_ge(process, 0);
@@ -264,24 +285,6 @@ void expect_said(const char *words)
 		pause_a_little();
 	ck_assert_msg(strstr(host_said(), words) != NULL,
 		      "\"%s\" is not in: %s", words, host_said());
-}
-
-static void close_end(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-	*fd = -1;
-}
-
-void end_input(void)
-{
-	close_end(&to_host);
-}
-
-void hang_up(void)
-{
-	close_end(&to_host);
-	close_end(&from_host);
 }
 
 /* What the host still says is read, or it could not end. */
@@ -557,16 +560,22 @@ void expect_no_more(void)
 	ck_assert(input_ended);
 }
 
-void expect_log(int level, uint64_t outlet, const char *words)
+void next_log(struct wire_frame *frame)
 {
 	struct body *body = next_of(&logs);
+
+	ck_assert_msg(body != NULL, "nothing was logged");
+	ck_assert_int_eq(wire_read(body->bytes, body->len, frame), 0);
+	ck_assert_uint_ge(frame->len, 1);
+}
+
+void expect_log(int level, uint64_t outlet, const char *words)
+{
 	struct wire_frame frame;
 	size_t name;
 	char text[4096];
 
-	ck_assert_msg(body != NULL, "nothing was logged: %s", words);
-	ck_assert_int_eq(wire_read(body->bytes, body->len, &frame), 0);
-	ck_assert_uint_ge(frame.len, 1);
+	next_log(&frame);
 	name = frame.rest[0];
 	ck_assert_uint_ge(frame.len, 1 + name);
 	snprintf(text, sizeof(text), "%.*s: %.*s", (int)name, frame.rest + 1,

@@ -94,7 +94,9 @@ void expect_silence(void);
 /* The end of the host's output, with nothing before it. */
 void expect_no_more(void);
 
-/* The next log frame, of that level and outlet, with these words in it. */
+/* The next log frame; lent as next_frame's. */
+void next_log(struct wire_frame *frame);
+/* The same, of that level and outlet, with these words in it. */
 void expect_log(int level, uint64_t outlet, const char *words);
 
 /* ---- what both see ---- */
