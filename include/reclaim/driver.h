@@ -205,8 +205,8 @@ RECLAIM_API int reclaim_outlet_select(struct reclaim_outlet *outlet, int fd,
 
 /*
  * Call `timeout` in so many milliseconds; any number of timers.  A reference,
- * or 0: ENOMEM; EINVAL, the driver has no `timeout`.  cancel: ENOENT where it is
- * over or another outlet's.
+ * or 0: ENOMEM; EINVAL, the driver has no `timeout`.  cancel: ENOENT where it
+ * is over or another outlet's.
  */
 RECLAIM_API uint64_t reclaim_outlet_timer(struct reclaim_outlet *outlet,
 					  uint64_t after_ms, void *arg);
