@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -512,13 +513,18 @@ static void on_drained(void *unused)
 	host_settle();
 }
 
+static void end_loop(int status)
+{
+	host.ended = true;
+	if (status)
+		host.status = status;
+	uv_stop(&host.loop);
+}
+
 static void on_ended(void *unused, int why)
 {
 	(void)unused;
-	host.ended = true;
-	if (why)
-		host.status = 1;
-	uv_stop(&host.loop);
+	end_loop(why ? 1 : 0);
 }
 
 static const struct link_events events = {
@@ -544,6 +550,49 @@ static const struct link_events plain_events = {
 	.drained = on_drained,
 	.ended = on_ended,
 };
+
+/* ---- SIGTERM: the same as the end of input, but for the status ---- */
+
+static volatile sig_atomic_t terminated;
+static pid_t host_pid;
+
+/*
+ * A child that was forked has the handler, and the loop's descriptor, until it
+ * execs: it is to die of the signal.  The second time we do, too.
+ */
+static void on_sigterm(int sig)
+{
+	int error = errno;
+
+	if (getpid() == host_pid) {
+		terminated = 1;
+		uv_async_send(&host.posted); /* may be called here */
+	} else {
+		raise(sig);
+	}
+	errno = error;
+}
+
+static void catch_sigterm(void)
+{
+	struct sigaction action;
+
+	if (sigaction(SIGTERM, NULL, &action) < 0 ||
+	    action.sa_flags & SA_SIGINFO || action.sa_handler != SIG_DFL)
+		return;
+	host_pid = getpid();
+	action = (struct sigaction){
+		.sa_handler = on_sigterm,
+		.sa_flags = SA_RESTART | (int)SA_RESETHAND,
+	};
+	sigaction(SIGTERM, &action, NULL);
+}
+
+static void leave_sigterm(void)
+{
+	if (host_pid)
+		signal(SIGTERM, SIG_DFL);
+}
 
 /* ---- what other threads want done ---- */
 
@@ -572,6 +621,8 @@ static void on_posted(uv_async_t *async)
 	struct post *post;
 
 	(void)async;
+	if (terminated && !host.ended)
+		end_loop(128 + SIGTERM);
 	while ((post = take_post()))
 		post->done(post);
 	host_settle();
@@ -648,6 +699,7 @@ static int begin(void)
 	errno = -error;
 	if (error || watch_tasks() < 0 || watch_begin() < 0 || open_link() < 0)
 		return -1;
+	catch_sigterm();
 	return watchdog_start((int)host.options->watchdog_ms,
 			      link_fd(host.link));
 }
@@ -727,6 +779,7 @@ void host_end(void)
 		name_stubborn();
 		return;
 	}
+	leave_sigterm();
 	on_posted(&host.posted); /* what came last */
 	link_close(host.link);
 	uv_walk(&host.loop, close_handle, NULL);
