@@ -112,17 +112,28 @@ static void deliver(struct reclaim_outlet *outlet, const void *data, size_t len)
 	give_credit(outlet, len + WIRE_COST);
 }
 
+/*
+ * Those who share the other end's credit may write in another order than they
+ * took of it: what comes when it is overdrawn has been taken before, as long as
+ * it is no more than a window.
+ */
+static bool is_overdrawn(struct reclaim_outlet *outlet, size_t cost)
+{
+	outlet->late = outlet->may_receive > 0 ? 0 : outlet->late + cost;
+	outlet->may_receive -= (int64_t)cost;
+	return outlet->late > host.options->window;
+}
+
 void outlet_receive(struct reclaim_outlet *outlet, const void *data, size_t len)
 {
 	const struct iovec all = {(void *)data, len};
 
 	if (outlet->stage != OUTLET_OPEN)
 		return;
-	if (outlet->may_receive <= 0) {
+	if (is_overdrawn(outlet, len + WIRE_COST)) {
 		outlet_end(outlet, "credit");
 		return;
 	}
-	outlet->may_receive -= (int64_t)(len + WIRE_COST);
 	if (!outlet->busy && STAILQ_EMPTY(&outlet->input.pieces))
 		deliver(outlet, data, len);
 	else if (hold(&outlet->input, &all, 1) < 0)

@@ -217,10 +217,16 @@ static void give(struct reclaim_outlet *outlet, const struct wire_frame *frame)
 	to = client_get(frame->field[1], label);
 	if (to == from)
 		return;
-	if (!to || reclaim_give_task(outlet->task, to->task) < 0) {
-		outlet_end(outlet, to ? "killed" : "enomem");
-		if (to)
-			client_put(to);
+	if (!to) {
+		outlet_end(outlet, "enomem");
+		return;
+	}
+	if (to->count >= host.options->max_outlets)
+		outlet_end(outlet, "system_limit");
+	else if (reclaim_give_task(outlet->task, to->task) < 0)
+		outlet_end(outlet, "killed");
+	if (!outlet_is_live(outlet)) {
+		client_put(to);
 		return;
 	}
 	LIST_REMOVE(outlet, of_client);

@@ -471,6 +471,9 @@ START_TEST(who_overdraws_is_closed)
 	say_data(1, "busy");
 	say(WIRE_DATA, 1, 0, 0, much, 1024);
 	expect_silence();
+	/* A window may come late, and no more. */
+	say(WIRE_DATA, 1, 0, 0, much, 1024 - WIRE_COST);
+	expect_silence();
 	say_data(1, "nothing");
 	expect("closed 1 credit");
 	leave_host();
