@@ -687,6 +687,23 @@ START_TEST(the_only_outlet_of_a_client_is_given_to_and_fro)
 }
 END_TEST
 
+START_TEST(who_has_all_outlets_is_given_none)
+{
+	meet_host(RECLAIM_DRIVERS(&echo), "--outlets 1");
+	say_open(1, 7, "echo");
+	say_open(2, 8, "echo");
+	expect("opened 1 262144");
+	expect("opened 2 262144");
+	say(WIRE_GIVE, 1, 8, 0, "<0.8.0>", 7);
+	expect("closed 1 system_limit");
+	say_data(2, "still here");
+	expect("data 2 still here");
+	say_one(WIRE_CLIENT_DOWN, 8);
+	expect("closed 2 client_down");
+	leave_host();
+}
+END_TEST
+
 START_TEST(nobody_is_no_client_to_give_to)
 {
 	meet_host(RECLAIM_DRIVERS(&echo), NULL);
@@ -1169,6 +1186,7 @@ static void fill(Suite *suite)
 	tcase_add_test(tcase, an_outlet_is_given_away);
 	tcase_add_test(tcase, an_outlet_is_given_to_its_own_client);
 	tcase_add_test(tcase, the_only_outlet_of_a_client_is_given_to_and_fro);
+	tcase_add_test(tcase, who_has_all_outlets_is_given_none);
 	tcase_add_test(tcase, nobody_is_no_client_to_give_to);
 
 	tcase = speaker_case(suite, "names");
