@@ -16,7 +16,8 @@
     await_closed/1,
     in_process/1,
     result/1,
-    kill_os/1
+    kill_os/1,
+    gone/1
 ]).
 
 all_test_() ->
@@ -273,13 +274,6 @@ tests() ->
 x() -> "x".
 
 os_pid(Host) -> reclaim_stage:os_pid(Host).
-
-%% Ended; a zombie is its parent's to take away.
-gone(Pid) ->
-    case file:read_file("/proc/" ++ integer_to_list(Pid) ++ "/stat") of
-        {ok, Stat} -> re:run(Stat, "\\) Z ", [{capture, none}]) =:= match;
-        {error, _} -> true
-    end.
 
 send_until_busy(_, _, 10000) ->
     error(never_busy);
