@@ -198,7 +198,7 @@ gate() { # NAME COMMAND...
 }
 
 shell_check() {
-	shellcheck .ci/run ./*.sh examples/*.sh tests/*.sh
+	shellcheck .ci/run ./*.sh examples/*.sh examples/*/*.sh tests/*.sh
 }
 
 # ---- verbs ----

@@ -16,10 +16,19 @@
 #include <time.h>
 #include <unistd.h>
 
+/* Of the target's own, where it says so. */
+#ifdef FUZZ_CORPUS
+#include FUZZ_CORPUS
+#else
 #include "fuzz/corpus.h"
-
 #define LONGEST 400
-#define KEPT	64
+#endif
+
+#ifndef FUZZ_INPUTS
+#define FUZZ_INPUTS 1000000
+#endif
+
+#define KEPT 64
 
 static uint64_t state;
 static const uint8_t *current;
@@ -158,16 +167,21 @@ static void fill_pool(void)
 		pool[pooled++] = pool[below(CORPUS)];
 }
 
+static unsigned long tried(unsigned long inputs)
+{
+	return &fuzz_frames ? fuzz_frames : inputs;
+}
+
 static void try_many(unsigned long count)
 {
 	struct input input;
-	unsigned long i;
 	size_t changes, mine;
+	unsigned long i;
 
 	fill_pool();
 	for (i = 0; i < CORPUS; i++)
 		try(pool[i].bytes, pool[i].len);
-	for (i = 0; i < count; i++) {
+	for (i = 0; tried(i) < count; i++) {
 		mine = below(KEPT);
 		input = pool[mine];
 		for (changes = 1 + below(3); changes; changes--)
@@ -217,7 +231,7 @@ int main(int argc, char **argv)
 		}
 	if (argc > 1)
 		return 0;
-	count = (unsigned long)setting("RECLAIM_FUZZ_INPUTS", 1000000);
+	count = (unsigned long)setting("RECLAIM_FUZZ_INPUTS", FUZZ_INPUTS);
 	state = setting("RECLAIM_TEST_SEED",
 			(unsigned long long)time(NULL) << 20 |
 				(unsigned long long)getpid());
@@ -225,6 +239,6 @@ int main(int argc, char **argv)
 	fflush(stdout);
 	state |= 1;
 	try_many(count);
-	printf("PASS: %lu inputs\n", count);
+	printf("PASS: %lu %s\n", count, &fuzz_frames ? "frames" : "inputs");
 	return 0;
 }

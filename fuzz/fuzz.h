@@ -17,6 +17,9 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
+/* What a target counts, where that is not inputs: what they are made of. */
+extern unsigned long fuzz_frames __attribute__((weak));
+
 #define holds(condition)                                                 \
 	do {                                                             \
 		if (!(condition)) {                                      \

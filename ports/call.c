@@ -15,10 +15,15 @@
 static pthread_mutex_t calls_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct call *calls;
 
+/* Is always there, so that the table is: 0 is no call's number. */
+static struct call nobody_s;
+
 static struct call *find(uint64_t id)
 {
 	struct call *call;
 
+	if (!id)
+		return NULL;
 	HASH_FIND(hh, calls, &id, sizeof(id), call);
 	return call;
 }
@@ -36,7 +41,8 @@ static bool add(struct call *call)
 	bool added;
 
 	pthread_mutex_lock(&calls_lock);
-	added = HASH_TRY(hh, calls, id, call);
+	added = HASH_RESERVE(calls, &nobody_s, id, sizeof(nobody_s.id)) &&
+		HASH_TRY(hh, calls, id, call);
 	pthread_mutex_unlock(&calls_lock);
 	return added;
 }

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -19,6 +20,7 @@
 #include "ports/outlet_private.h"
 #include "ports/pipes_private.h"
 #include "ports/statistics_private.h"
+#include "ports/watch_private.h"
 #include "ports/watchdog_private.h"
 #include "reclaim.h"
 
@@ -313,14 +315,22 @@ static void take_open(const struct wire_frame *frame)
 		outlet_open(frame);
 }
 
+static bool may_be_asked(uint64_t call, const struct wire_frame *frame)
+{
+	if (call && !call_find(call))
+		return true;
+	send_error(WIRE_NUMBER, frame, "that call's number is in use");
+	return false;
+}
+
 static void take_request(const struct wire_frame *frame)
 {
 	struct reclaim_outlet *outlet = outlet_find(frame->field[0]);
 	uint64_t call = frame->field[1];
 
-	if (!call || call_find(call))
-		send_error(WIRE_NUMBER, frame, "that call's number is in use");
-	else if (!outlet && !was_given_out(frame->field[0]))
+	if (!may_be_asked(call, frame))
+		return;
+	if (!outlet && !was_given_out(frame->field[0]))
 		host_reply_error(call, "noproc");
 	else if (frame->type == WIRE_CALL)
 		call_request(outlet, frame);
@@ -375,7 +385,8 @@ static void take(const struct wire_frame *frame)
 		monitor_process_down(frame->field[0]);
 		break;
 	case WIRE_STATISTICS:
-		statistics_reply(frame);
+		if (may_be_asked(frame->field[0], frame))
+			statistics_reply(frame);
 		break;
 	default:
 		send_error(WIRE_UNKNOWN, frame, "that is for a host to say");
@@ -445,6 +456,10 @@ static void greet(const unsigned char *body, size_t len)
 		refuse(WIRE_NO_VERSION, &frame,
 		       "the emulator's side speaks a version of the wire that "
 		       "this program does not");
+	} else if (hello.max_frame && hello.max_frame < WIRE_LEAST_FRAME) {
+		refuse(WIRE_MALFORMED, &frame,
+		       "the emulator's side takes no frames of 1,024 bytes: "
+		       "it could not be answered");
 	} else {
 		if (hello.max_frame && hello.max_frame < host.max_frame)
 			host.max_frame = hello.max_frame;
@@ -498,13 +513,18 @@ static void on_drained(void *unused)
 	host_settle();
 }
 
+static void end_loop(int status)
+{
+	host.ended = true;
+	if (status)
+		host.status = status;
+	uv_stop(&host.loop);
+}
+
 static void on_ended(void *unused, int why)
 {
 	(void)unused;
-	host.ended = true;
-	if (why)
-		host.status = 1;
-	uv_stop(&host.loop);
+	end_loop(why ? 1 : 0);
 }
 
 static const struct link_events events = {
@@ -530,6 +550,49 @@ static const struct link_events plain_events = {
 	.drained = on_drained,
 	.ended = on_ended,
 };
+
+/* ---- SIGTERM: the same as the end of input, but for the status ---- */
+
+static volatile sig_atomic_t terminated;
+static pid_t host_pid;
+
+/*
+ * A child that was forked has the handler, and the loop's descriptor, until it
+ * execs: it is to die of the signal.  The second time we do, too.
+ */
+static void on_sigterm(int sig)
+{
+	int error = errno;
+
+	if (getpid() == host_pid) {
+		terminated = 1;
+		uv_async_send(&host.posted); /* may be called here */
+	} else {
+		raise(sig);
+	}
+	errno = error;
+}
+
+static void catch_sigterm(void)
+{
+	struct sigaction action;
+
+	if (sigaction(SIGTERM, NULL, &action) < 0 ||
+	    action.sa_flags & SA_SIGINFO || action.sa_handler != SIG_DFL)
+		return;
+	host_pid = getpid();
+	action = (struct sigaction){
+		.sa_handler = on_sigterm,
+		.sa_flags = SA_RESTART | (int)SA_RESETHAND,
+	};
+	sigaction(SIGTERM, &action, NULL);
+}
+
+static void leave_sigterm(void)
+{
+	if (host_pid)
+		signal(SIGTERM, SIG_DFL);
+}
 
 /* ---- what other threads want done ---- */
 
@@ -558,6 +621,8 @@ static void on_posted(uv_async_t *async)
 	struct post *post;
 
 	(void)async;
+	if (terminated && !host.ended)
+		end_loop(128 + SIGTERM);
 	while ((post = take_post()))
 		post->done(post);
 	host_settle();
@@ -632,10 +697,24 @@ static int begin(void)
 	if (!error)
 		error = uv_async_init(&host.loop, &host.posted, on_posted);
 	errno = -error;
-	if (error || watch_tasks() < 0 || open_link() < 0)
+	if (error || watch_tasks() < 0 || watch_begin() < 0 || open_link() < 0)
 		return -1;
+	catch_sigterm();
 	return watchdog_start((int)host.options->watchdog_ms,
 			      link_fd(host.link));
+}
+
+int host_begin(const struct host_options *options, struct drivers *drivers)
+{
+	host.options = options;
+	host.drivers = drivers;
+	if (begin() < 0) {
+		reclaim_say(RECLAIM_ERROR, "the program cannot begin: %s",
+			    strerror(errno));
+		return -1;
+	}
+	log_take_reports(true);
+	return 0;
 }
 
 static int open_plain(void)
@@ -689,7 +768,7 @@ static void close_handle(uv_handle_t *handle, void *unused)
 }
 
 /* With jobs left their threads may still post. */
-static void end(void)
+void host_end(void)
 {
 	host.ended = true;
 	end_outlets();
@@ -700,27 +779,24 @@ static void end(void)
 		name_stubborn();
 		return;
 	}
+	leave_sigterm();
+	on_posted(&host.posted); /* what came last */
 	link_close(host.link);
 	uv_walk(&host.loop, close_handle, NULL);
 	uv_run(&host.loop, UV_RUN_DEFAULT);
 	uv_loop_close(&host.loop);
+	watch_end();
 	pthread_mutex_destroy(&host.posting);
 }
 
 int host_run(const struct host_options *options, struct drivers *drivers)
 {
-	host.options = options;
-	host.drivers = drivers;
-	if (begin() < 0) {
-		reclaim_say(RECLAIM_ERROR, "the program cannot begin: %s",
-			    strerror(errno));
+	if (host_begin(options, drivers) < 0)
 		return 1;
-	}
-	log_take_reports(true);
 	if (options->plain && open_plain() < 0)
 		host.status = 1;
 	else
 		uv_run(&host.loop, UV_RUN_DEFAULT);
-	end();
+	host_end();
 	return host.status;
 }

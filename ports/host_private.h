@@ -67,8 +67,9 @@ struct host {
 
 	uint64_t last_outlet;
 	uint64_t running; /* the outlet whose callback runs, or 0 */
-	struct reclaim_outlet *outlets; /* by their numbers */
-	struct reclaim_outlet *by_down; /* by monitors of their tasks */
+	struct reclaim_outlet *outlets;	   /* by their numbers */
+	struct reclaim_outlet *last_found; /* of them, or NULL */
+	struct reclaim_outlet *by_down;	   /* by monitors of their tasks */
 	struct client *clients;
 	TAILQ_HEAD(, reclaim_outlet) touched; /* to be settled */
 	/* With output for a link that is full. */
@@ -91,6 +92,13 @@ static inline bool host_is_here(void)
 
 /* Serve the port to its end; the program's status. */
 int host_run(const struct host_options *options, struct drivers *drivers);
+
+/*
+ * What it does before its loop and after it.  -1: it cannot begin; said why.
+ * Once in a process.
+ */
+int host_begin(const struct host_options *options, struct drivers *drivers);
+void host_end(void);
 
 /* After each event's callbacks. */
 void host_settle(void);

@@ -28,6 +28,7 @@ struct job {
 	bool cancelled;
 	bool is_stubborn;     /* in that list */
 	bool begun;	      /* it has been the pool's */
+	bool in_run;	      /* guarded by `asked` */
 	enum job_state state; /* guarded by the pool's lock, as are: */
 	bool thread_cancelled;
 	pthread_t thread;
@@ -78,6 +79,7 @@ uint64_t job_outlet(void)
 /* ---- its thread ---- */
 
 static void over(struct job *job);
+static void leave_pool(void);
 
 /* The lock is held.  Whether the thread has to end: it has been cancelled. */
 static bool finish(struct job *job)
@@ -93,20 +95,52 @@ static void post_over(struct post *post)
 	host_settle();
 }
 
+/*
+ * Held while a job is asked to return, whose `cancel` may end others.  Outside
+ * `run` none is: what `arg` points to may have gone with the tasks above.
+ */
+static pthread_mutex_t asked = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+
+static int enter(struct job *job)
+{
+	int result;
+
+	pthread_mutex_lock(&asked);
+	result = reclaim_enter(job->task);
+	job->in_run = result == 0;
+	pthread_mutex_unlock(&asked);
+	return result;
+}
+
+static void leave(struct job *job)
+{
+	pthread_mutex_lock(&asked);
+	job->in_run = false;
+	pthread_mutex_unlock(&asked);
+	while (reclaim_leave() == 0)
+		continue;
+}
+
+static void ask(struct job *job)
+{
+	pthread_mutex_lock(&asked);
+	if (job->in_run)
+		job->what->cancel(job->arg);
+	pthread_mutex_unlock(&asked);
+}
+
 /* Its thread was cancelled, or called pthread_exit: it goes on no further. */
 static void abandon(void *arg)
 {
 	struct job *job = arg;
 
-	while (reclaim_leave() == 0)
-		continue;
+	leave(job);
 	pthread_mutex_lock(&pool.lock);
 	finish(job);
 	job->result = -1;
-	pool.threads--;
-	pthread_cond_broadcast(&pool.changed);
 	pthread_mutex_unlock(&pool.lock);
 	host_post(&job->post);
+	leave_pool();
 }
 
 static bool is_ending(const struct job *job)
@@ -121,7 +155,7 @@ static void run(struct job *job)
 		reclaim_kill(job->task);
 		return;
 	}
-	if (reclaim_enter(job->task) < 0) {
+	if (enter(job) < 0) {
 		job->result = -1; /* somebody ended it */
 		return;
 	}
@@ -130,8 +164,7 @@ static void run(struct job *job)
 	job->result = job->what->run(job->arg);
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
 	pthread_cleanup_pop(0);
-	while (reclaim_leave() == 0)
-		continue;
+	leave(job);
 }
 
 /* Ends come first in the queue.  The lock is held. */
@@ -178,9 +211,8 @@ static void *work(void *unused)
 		host_post(&job->post);
 		pthread_mutex_lock(&pool.lock);
 	}
-	pool.threads--;
-	pthread_cond_broadcast(&pool.changed);
 	pthread_mutex_unlock(&pool.lock);
+	leave_pool();
 	return unused;
 }
 
@@ -208,6 +240,25 @@ static int make_thread(unsigned most)
 		pool.threads++;
 	/* Fewer threads will do, but none will not. */
 	return error && !pool.threads ? -1 : 0;
+}
+
+/*
+ * The last that a thread does: until then the loop is there to post to.  What
+ * was begun while it was on its way out may have counted on it.
+ */
+static void leave_pool(void)
+{
+	const struct job *first;
+	unsigned more;
+
+	pthread_mutex_lock(&pool.lock);
+	pool.threads--;
+	first = TAILQ_FIRST(&pool.queue);
+	more = first && is_ending(first) ? MORE_FOR_ENDS : 0;
+	if (first)
+		make_thread(host.options->jobs + more);
+	pthread_cond_broadcast(&pool.changed);
+	pthread_mutex_unlock(&pool.lock);
 }
 
 bool job_end_threads(int within_ms)
@@ -426,7 +477,7 @@ static void ask_again(uv_timer_t *timer)
 	if (LIST_EMPTY(&stubborn))
 		uv_timer_stop(timer);
 	LIST_FOREACH (job, &stubborn, of_cancelled)
-		job->what->cancel(job->arg);
+		ask(job);
 }
 
 static void ask_stubborn(struct job *job)
@@ -437,7 +488,7 @@ static void ask_stubborn(struct job *job)
 	job->is_stubborn = true;
 	LIST_INSERT_HEAD(&stubborn, job, of_cancelled);
 	uv_timer_start(&asking, ask_again, CANCEL_MS, CANCEL_MS);
-	job->what->cancel(job->arg);
+	ask(job);
 }
 
 /* The lock is held.  One that has not begun is over; it is said so later. */

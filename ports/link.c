@@ -211,15 +211,12 @@ static unsigned hand_over(struct link *link)
 
 /* ---- a turn: one burst, or a millisecond of it ---- */
 
-/* Whether the loop has something else to do, or more can be written. */
 static bool is_wanted_elsewhere(const struct link *link)
 {
-	struct pollfd fds[] = {
-		{.fd = uv_backend_fd(link->loop), .events = POLLIN},
-		{.fd = link->out.fd, .events = POLLOUT},
-	};
+	struct pollfd loop = {.fd = uv_backend_fd(link->loop),
+			      .events = POLLIN};
 
-	return poll(fds, link->output.blocked ? 2 : 1, 0) > 0;
+	return poll(&loop, 1, 0) > 0;
 }
 
 /* What comes while it looks.  NOTHING: it is the loop's turn. */
@@ -236,6 +233,8 @@ static enum more look(struct link *link)
 			spin_hit(&link->spin);
 			return more;
 		}
+		if (link->output.blocked)
+			output_write(&link->output);
 		if (++tries % LOOKS_BETWEEN == 0 && is_wanted_elsewhere(link))
 			return fill(link);
 	} while (spin_on(&link->spin));
@@ -264,31 +263,50 @@ static unsigned pass_on(struct link *link)
 	return many;
 }
 
+/* A reading of the clock is a hundredth of a message: not where none looks. */
+static bool is_over(const struct link *link, enum more more, uint64_t *until)
+{
+	uint64_t now;
+
+	if (!link->spin.ns && more != FULL)
+		return false;
+	now = now_ns();
+	if (!*until)
+		*until = now + TURN_NS;
+	return now >= *until;
+}
+
 /* Frames that were left when it was full come before what is read. */
 static void take_turn(struct link *link)
 {
-	uint64_t until = now_ns() + TURN_NS;
 	unsigned many = pass_on(link);
-	enum more more = FULL;
+	uint64_t until = 0;
+	enum more more;
 
-	while (is_read(link)) {
-		if (now_ns() >= until) {
+	if (!is_read(link))
+		return;
+	for (more = fill(link); more != NOTHING;
+	     more = more == FULL ? fill(link) : look(link)) {
+		many += pass_on(link);
+		if (!is_read(link))
+			return;
+		if (is_over(link, more, &until)) {
 			uv_idle_start(&link->again, go_on_later);
 			return;
 		}
-		more = more == FULL ? fill(link) : look(link);
-		if (more == NOTHING) {
-			spin_sleep(&link->spin, many);
-			return;
-		}
-		many += pass_on(link);
 	}
+	spin_sleep(&link->spin, many);
+}
+
+static bool has_come_down(const struct link *link)
+{
+	return link->is_full && output_waiting(&link->output) <= link->low;
 }
 
 /* Whether it is to be read again. */
 static bool come_down(struct link *link)
 {
-	if (!link->is_full || output_waiting(&link->output) > link->low)
+	if (!has_come_down(link))
 		return false;
 	link->is_full = false;
 	if (link->events->drained && !link->output.broken && !link->is_closed)
@@ -309,6 +327,9 @@ static void turn(struct link *link, bool readable)
 	}
 	if (!link->is_closed)
 		watch_both(link);
+	/* Full and written all the same: nothing else would tell of it. */
+	if (!link->is_closed && has_come_down(link))
+		uv_idle_start(&link->again, go_on_later);
 	link->is_busy = false;
 }
 

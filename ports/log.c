@@ -119,8 +119,9 @@ static void drop_cut(char *text)
 		text[at - 1] = '\0';
 }
 
-static void say(int level, uint64_t outlet, reclaim_tid task,
-		const char *format, va_list args)
+__attribute__((format(printf, 4, 0))) static void
+say(int level, uint64_t outlet, reclaim_tid task, const char *format,
+    va_list args)
 {
 	struct entry entry = {.level = level, .outlet = outlet};
 

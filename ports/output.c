@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "ports/pipes_private.h"
 #include "reclaim.h"
@@ -91,6 +92,8 @@ static ssize_t write_some(const struct output *output, struct iovec *iov,
 
 	if (output->is_socket)
 		return sendmsg(output->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (count == 1)
+		return write(output->fd, iov->iov_base, iov->iov_len);
 	return writev(output->fd, iov, count);
 }
 

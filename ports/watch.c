@@ -5,28 +5,49 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+/* So many are told of before the loop sees to others. */
+#define AT_ONCE 64
+
+/*
+ * All of them are in an epoll of their own, which the loop polls: libuv ends
+ * the process where a descriptor that it is to poll has been closed, and that
+ * is for drivers to do at any time, with a task or by mistake.
+ */
+static int inner = -1;
+static uv_poll_t inner_poll;
 
 struct watch {
 	int fd;
+	uint32_t serial; /* tells it from others of that descriptor */
 	int wanted;
 	struct reclaim_outlet *outlet;
-	uv_poll_t poll;
 	LIST_ENTRY(watch) of_outlet;
 	UT_hash_handle hh;
 };
 
 static struct watch *watches; /* by descriptor */
+static uint32_t last_serial;
 
-static void free_watch(uv_handle_t *poll)
+static struct watch *find(int fd)
 {
-	free(poll->data);
+	struct watch *watch;
+
+	HASH_FIND(hh, watches, &fd, sizeof(fd), watch);
+	return watch;
 }
 
 static void end(struct watch *watch)
 {
+	int error = errno;
+
 	HASH_DEL(watches, watch);
 	LIST_REMOVE(watch, of_outlet);
-	uv_close((uv_handle_t *)&watch->poll, free_watch);
+	epoll_ctl(inner, EPOLL_CTL_DEL, watch->fd, NULL);
+	free(watch);
+	errno = error;
 }
 
 void watch_end_all(struct reclaim_outlet *outlet)
@@ -34,6 +55,8 @@ void watch_end_all(struct reclaim_outlet *outlet)
 	while (!LIST_EMPTY(&outlet->watches))
 		end(LIST_FIRST(&outlet->watches));
 }
+
+/* ---- what is ready ---- */
 
 static void tell(struct reclaim_outlet *outlet, int fd,
 		 void (*callback)(struct reclaim_outlet *, int),
@@ -47,64 +70,125 @@ static void tell(struct reclaim_outlet *outlet, int fd,
 	}
 }
 
-/* An error is for both: what the driver then calls says which it is. */
-static void ready(uv_poll_t *poll, int status, int events)
+/* Unless it has ended since, or wants that no more. */
+static void tell_of(int fd, uint32_t serial, int what)
 {
-	struct watch *watch = poll->data;
-	struct reclaim_outlet *outlet = watch->outlet;
-	int fd = watch->fd, got = status < 0 ? watch->wanted : 0;
+	struct watch *watch = find(fd);
+	struct reclaim_outlet *outlet;
 
-	if (events & (UV_READABLE | UV_DISCONNECT))
-		got |= RECLAIM_READ;
-	if (events & UV_WRITABLE)
-		got |= RECLAIM_WRITE;
-	got &= watch->wanted;
-	if (got & RECLAIM_READ)
+	if (!watch || watch->serial != serial || !(watch->wanted & what))
+		return;
+	outlet = watch->outlet;
+	if (what == RECLAIM_READ)
 		tell(outlet, fd, outlet->driver->ready_input, "ready_input");
-	/* That may have been its end. */
-	if (got & RECLAIM_WRITE && !uv_is_closing((uv_handle_t *)poll) &&
-	    watch->wanted & RECLAIM_WRITE)
+	else
 		tell(outlet, fd, outlet->driver->ready_output, "ready_output");
+}
+
+/* An error is for both: what the driver then calls says which it is. */
+static void tell_of_both(const struct epoll_event *event)
+{
+	int fd = (int)(uint32_t)event->data.u64;
+	uint32_t serial = (uint32_t)(event->data.u64 >> 32);
+	bool both = event->events & (EPOLLERR | EPOLLHUP);
+
+	if (both || event->events & EPOLLIN)
+		tell_of(fd, serial, RECLAIM_READ);
+	if (both || event->events & EPOLLOUT)
+		tell_of(fd, serial, RECLAIM_WRITE);
 	host_settle();
 }
 
-static int start(struct watch *watch, int wanted)
+static void some_are_ready(uv_poll_t *unused, int status, int which)
 {
-	int events = 0, error;
+	struct epoll_event events[AT_ONCE];
+	int i, count = epoll_wait(inner, events, AT_ONCE, 0);
 
-	if (wanted & RECLAIM_READ)
-		events |= UV_READABLE;
-	if (wanted & RECLAIM_WRITE)
-		events |= UV_WRITABLE;
-	watch->wanted = wanted;
-	error = uv_poll_start(&watch->poll, events, ready);
+	(void)unused;
+	(void)status;
+	(void)which;
+	for (i = 0; i < count; i++)
+		tell_of_both(&events[i]);
+}
+
+/* ---- the beginning and the end ---- */
+
+int watch_begin(void)
+{
+	int error;
+
+	inner = epoll_create1(EPOLL_CLOEXEC);
+	if (inner < 0)
+		return -1;
+	error = uv_poll_init(&host.loop, &inner_poll, inner);
+	if (!error)
+		error = uv_poll_start(&inner_poll, UV_READABLE, some_are_ready);
 	errno = -error;
 	return error ? -1 : 0;
 }
 
-static struct watch *make(struct reclaim_outlet *outlet, int fd)
+void watch_end(void)
+{
+	close(inner);
+	inner = -1;
+}
+
+/* ---- the driver's side ---- */
+
+static struct epoll_event event_of(const struct watch *watch)
+{
+	uint64_t serial = watch->serial;
+	struct epoll_event event = {
+		.data.u64 = serial << 32 | (uint32_t)watch->fd,
+	};
+
+	if (watch->wanted & RECLAIM_READ)
+		event.events |= EPOLLIN;
+	if (watch->wanted & RECLAIM_WRITE)
+		event.events |= EPOLLOUT;
+	return event;
+}
+
+/* What was closed is polled no more: not by that number either. */
+static bool is_polled(const struct watch *watch)
+{
+	struct epoll_event event = event_of(watch);
+
+	return epoll_ctl(inner, EPOLL_CTL_MOD, watch->fd, &event) == 0;
+}
+
+static int make(struct reclaim_outlet *outlet, int fd, int wanted)
 {
 	struct watch *watch = calloc(1, sizeof(*watch));
-	int error;
+	struct epoll_event event;
 
 	if (!watch)
-		return NULL;
+		return -1;
 	watch->fd = fd;
+	watch->serial = ++last_serial;
+	watch->wanted = wanted;
 	watch->outlet = outlet;
-	error = uv_poll_init(&host.loop, &watch->poll, fd);
-	if (error) {
+	event = event_of(watch);
+	if (epoll_ctl(inner, EPOLL_CTL_ADD, fd, &event) < 0) {
 		free(watch);
-		errno = -error;
-		return NULL;
+		return -1;
 	}
-	watch->poll.data = watch;
 	if (!HASH_TRY(hh, watches, fd, watch)) {
-		uv_close((uv_handle_t *)&watch->poll, free_watch);
+		epoll_ctl(inner, EPOLL_CTL_DEL, fd, NULL);
+		free(watch);
 		errno = ENOMEM;
-		return NULL;
+		return -1;
 	}
 	LIST_INSERT_HEAD(&outlet->watches, watch, of_outlet);
-	return watch;
+	return 0;
+}
+
+static int change(struct watch *watch, int wanted)
+{
+	watch->wanted = wanted;
+	if (!wanted)
+		end(watch);
+	return !wanted || is_polled(watch) ? 0 : -1;
 }
 
 int reclaim_outlet_select(struct reclaim_outlet *outlet, int fd, int wanted)
@@ -117,17 +201,14 @@ int reclaim_outlet_select(struct reclaim_outlet *outlet, int fd, int wanted)
 		errno = EINVAL;
 		return -1;
 	}
-	HASH_FIND(hh, watches, &fd, sizeof(fd), watch);
-	if (watch && watch->outlet != outlet) {
+	watch = find(fd);
+	if (watch && is_polled(watch)) {
+		if (watch->outlet == outlet)
+			return change(watch, wanted);
 		errno = EEXIST;
 		return -1;
 	}
-	if (!wanted) {
-		if (watch)
-			end(watch);
-		return 0;
-	}
-	if (!watch)
-		watch = make(outlet, fd);
-	return watch ? start(watch, wanted) : -1;
+	if (watch)
+		end(watch);
+	return wanted ? make(outlet, fd, wanted) : 0;
 }

@@ -7,6 +7,10 @@
 
 #include "ports/outlet_private.h"
 
+/* Before the first of them, and when the loop has closed its handles. */
+int watch_begin(void);
+void watch_end(void);
+
 void watch_end_all(struct reclaim_outlet *outlet);
 
 #endif

@@ -18,6 +18,9 @@
 /* A frame of data costs its bytes and this much of the credit. */
 #define WIRE_COST 64
 
+/* What the other end takes at least: each answer that says no is shorter. */
+#define WIRE_LEAST_FRAME 1024
+
 /* The numbers of each, in their order; what follows is the rest. */
 enum wire_type {
 	WIRE_HELLO = 1,	   /* the rest: magic, version, max_frame, and a term */

@@ -86,7 +86,7 @@ static void *answer_from_here(void *arg)
 	     errno == EPERM);
 	must(reclaim_call_monitor(call) == 0 && errno == EPERM);
 	jot("%s ", reply_atom(call, "foreign") == 0 ? "answered"
-		   : errno == ENOENT		   ? "enoent"
+		   : errno == ENOENT		    ? "enoent"
 						    : "failed");
 	return NULL;
 }
@@ -240,12 +240,9 @@ static void clerk_process_exit(struct reclaim_outlet *outlet, uint64_t ref)
 }
 
 static const struct reclaim_driver clerk = {
-	RECLAIM_DRIVER_ABI,
-	.name = "clerk",
-	.call = clerk_call,
-	.control = clerk_control,
-	.timeout = clerk_timeout,
-	.process_exit = clerk_process_exit,
+	RECLAIM_DRIVER_ABI,	  .name = "clerk",
+	.call = clerk_call,	  .control = clerk_control,
+	.timeout = clerk_timeout, .process_exit = clerk_process_exit,
 };
 
 static const struct reclaim_driver deaf = {
@@ -309,7 +306,7 @@ START_TEST(a_call_is_answered_once)
 	meet_clerk(NULL);
 	say_call(1, 5, "twice");
 	expect("reply 5 ok first");
-	expect_nothing();
+	expect_silence();
 	leave_host();
 }
 END_TEST
@@ -330,7 +327,7 @@ START_TEST(a_call_is_answered_later)
 	expect("monitor 1 5");
 	expect("reply 5 ok late");
 	expect("demonitor 1");
-	expect_nothing();
+	expect_silence();
 	leave_host();
 }
 END_TEST
@@ -340,7 +337,7 @@ START_TEST(a_call_is_answered_by_another_thread)
 	meet_clerk(NULL);
 	say_call(1, 5, "thread");
 	expect("monitor 1 5");
-	expect_nothing();
+	expect_silence();
 	open_gate(0);
 	expect("reply 5 ok foreign");
 	expect("demonitor 1");
@@ -375,7 +372,7 @@ START_TEST(an_answer_that_is_too_long_is_an_error)
 	expect("opened 1 262144");
 	say_call(1, 5, "at_length");
 	expect("reply 5 error emsgsize");
-	expect_nothing();
+	expect_silence();
 	leave_host();
 }
 END_TEST
@@ -477,10 +474,10 @@ START_TEST(a_cancelled_call_is_gone)
 	expect("monitor 1 5");
 	say_one(WIRE_CANCEL, 5);
 	expect("demonitor 1");
-	expect_nothing();
+	expect_silence();
 	open_gate(0);
 	expect_jotted("enoent ");
-	expect_nothing();
+	expect_silence();
 	leave_host();
 }
 END_TEST
@@ -495,7 +492,7 @@ START_TEST(what_a_cancelled_call_holds_goes)
 	expect("demonitor 1");
 	expect_jotted("released ");
 	say_one(WIRE_CANCEL, 5);
-	expect_nothing();
+	expect_silence();
 	leave_host();
 }
 END_TEST
@@ -506,7 +503,7 @@ START_TEST(a_call_ends_with_the_process_that_made_it)
 	say_call(1, 5, "keep");
 	expect("monitor 1 5");
 	say_one(WIRE_PROCESS_DOWN, 1);
-	expect_nothing();
+	expect_silence();
 	expect_jotted("released ");
 	leave_host();
 }
@@ -574,7 +571,7 @@ START_TEST(a_process_is_monitored)
 	say_one(WIRE_PROCESS_DOWN, 1);
 	expect_jotted("1 exit(1) ");
 	say_one(WIRE_PROCESS_DOWN, 1);
-	expect_nothing();
+	expect_silence();
 	leave_host();
 	expect_jotted("1 exit(1) ");
 }

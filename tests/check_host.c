@@ -90,11 +90,8 @@ static void teller_output(struct reclaim_outlet *outlet, const void *data,
 }
 
 static const struct reclaim_driver teller = {
-	RECLAIM_DRIVER_ABI,
-	.name = "teller",
-	.start = teller_start,
-	.stop = teller_stop,
-	.output = teller_output,
+	RECLAIM_DRIVER_ABI,  .name = "teller",	      .start = teller_start,
+	.stop = teller_stop, .output = teller_output,
 };
 
 /* Fails with what its arguments say; not before it has acquired things. */
@@ -195,8 +192,8 @@ END_TEST
 
 START_TEST(what_is_no_hello_ends_it)
 {
-	static const unsigned char wrong[][14] = {
-		"\1recluse\0\1\0\0\4\0", "\1reclaim\0\1\0\0\4"};
+	static const unsigned char wrong[][14] = {"\1recluse\0\1\0\0\4\0",
+						  "\1reclaim\0\1\0\0\4"};
 	unsigned i;
 
 	for (i = 0; i < 2; i++) {
@@ -300,7 +297,7 @@ START_TEST(a_short_frame_is_told_wherever_it_ends)
 		say_bytes(open, len);
 		expect("error 4 2 0");
 	}
-	expect_nothing();
+	expect_silence();
 	leave_host();
 }
 END_TEST
@@ -338,7 +335,7 @@ START_TEST(frames_to_what_is_over_are_dropped_or_answered)
 	say_one(WIRE_CANCEL, 99);
 	say_one(WIRE_PROCESS_DOWN, 99);
 	say_one(WIRE_CLIENT_DOWN, 99);
-	expect_nothing();
+	expect_silence();
 	say_call(3, 8, "a");
 	expect("reply 8 error closed");
 	say_control(3, 10, 1, "");
@@ -501,7 +498,7 @@ START_TEST(a_driver_closes_its_outlet_with_a_reason)
 	say_data(1, "close");
 	expect("closed 1 enough");
 	say_data(1, "more");
-	expect_nothing();
+	expect_silence();
 	say_open(2, 7, "teller");
 	expect("opened 2 262144");
 	say_data(2, "stop");
@@ -526,9 +523,9 @@ START_TEST(a_clients_end_is_that_of_its_outlets_newest_first)
 	expect("closed 4 client_down");
 	expect("closed 2 client_down");
 	expect("closed 1 client_down");
-	expect_nothing();
+	expect_silence();
 	say_one(WIRE_CLIENT_DOWN, 7);
-	expect_nothing();
+	expect_silence();
 	leave_host();
 }
 END_TEST
@@ -580,14 +577,10 @@ static void close_now(struct reclaim_outlet *outlet, uint64_t timer, void *arg)
 }
 
 static const struct reclaim_driver waits_at_end = {
-	RECLAIM_DRIVER_ABI,
-	.name = "waits",
-	.start = teller_start,
-	.stop = teller_stop,
-	.output = close_later,
-	.control = answer_and_close,
-	.flush = wait_for_more,
-	.timeout = close_now,
+	RECLAIM_DRIVER_ABI,	.name = "waits",
+	.start = teller_start,	.stop = teller_stop,
+	.output = close_later,	.control = answer_and_close,
+	.flush = wait_for_more, .timeout = close_now,
 };
 
 START_TEST(a_driver_may_wait_before_its_outlet_is_closed)
@@ -716,9 +709,9 @@ static void where_is(struct reclaim_outlet *outlet, const void *data,
 	snprintf(name, sizeof(name), "%.*s", (int)len, (const char *)data);
 	tid = reclaim_whereis(name);
 	jot("%s:%s ", name,
-	    !tid				  ? "none"
+	    !tid				 ? "none"
 	    : tid == reclaim_outlet_task(outlet) ? "me"
-						  : "other");
+						 : "other");
 	reclaim_outlet_output(outlet, "", 0);
 }
 
@@ -850,6 +843,136 @@ START_TEST(the_end_of_input_ends_child_processes)
 	ck_works(kill(atoi(jotted()), 0));
 	leave_host();
 	ck_fails(kill(atoi(jotted()), 0), -1, ESRCH);
+}
+END_TEST
+
+/* Has something of everything under way. */
+static int run_job(void *arg)
+{
+	pass_gate(0);
+	return arg != NULL;
+}
+
+static const struct reclaim_job gate_job = {.name = "gate", .run = run_job};
+
+static void begin_job(struct reclaim_outlet *outlet, uint64_t call,
+		      uint32_t operation, const void *data, size_t len)
+{
+	(void)operation;
+	(void)data;
+	(void)len;
+	must(reclaim_outlet_timer(outlet, 1000000, NULL) != 0);
+	must(reclaim_job_start(outlet, call, &gate_job, NULL) == 0);
+}
+
+static void keep_call(struct reclaim_outlet *outlet, uint64_t call,
+		      struct reclaim_reader *request)
+{
+	(void)outlet;
+	(void)request;
+	must(reclaim_call_keep(call) == 0);
+	must(reclaim_call_monitor(call) != 0);
+}
+
+static void try_echo(struct reclaim_outlet *outlet, const void *data,
+		     size_t len)
+{
+	must(reclaim_outlet_output(outlet, data, len) >= 0 ||
+	     errno == ESHUTDOWN);
+}
+
+static void never(struct reclaim_outlet *outlet, uint64_t timer, void *arg)
+{
+	(void)outlet;
+	(void)timer;
+	(void)arg;
+	abort();
+}
+
+static const struct reclaim_driver all = {
+	RECLAIM_DRIVER_ABI, .name = "all",	  .output = try_echo,
+	.call = keep_call,  .control = begin_job, .timeout = never,
+};
+
+static unsigned char spoken[1024];
+static size_t spoken_len, ends_of_frames[32], frames_spoken;
+
+static void speak(enum wire_type type, uint64_t first, uint64_t second,
+		  uint64_t third, const char *rest, size_t len)
+{
+	unsigned char *at = spoken + spoken_len;
+	size_t n = wire_head(at + 4, type, first, second, third);
+
+	memcpy(at + 4 + n, rest, len);
+	n += len;
+	memset(at, 0, 4);
+	at[3] = (unsigned char)n;
+	spoken_len += 4 + n;
+	ends_of_frames[frames_spoken++] = spoken_len;
+}
+
+static void speak_all(void)
+{
+	static const char open[] = "\203\150\3\167\3all\152\155\0\0\0\1x";
+	const size_t len = sizeof(open) - 1;
+
+	spoken_len = frames_spoken = 0;
+	speak(WIRE_HELLO, 0, 0, 0, "reclaim\0\1\0\20\0\0", 13);
+	speak(WIRE_OPEN, 1, 7, 100, open, len);
+	speak(WIRE_OPEN, 2, 8, 0, open, len);
+	speak(WIRE_DATA, 1, 0, 0, "hello", 5);
+	speak(WIRE_DATA, 2, 0, 0, "waits", 5);
+	speak(WIRE_CALL, 1, 5, 0, "\203\152", 2);
+	speak(WIRE_CONTROL, 1, 6, 1, "", 0);
+	speak(WIRE_CONTROL, 2, 9, 1, "", 0);
+	speak(WIRE_REGISTER, 2, 10, 0, "name", 4);
+	speak(WIRE_CREDIT, 2, 1000, 0, "", 0);
+	speak(WIRE_GIVE, 1, 8, 0, "y", 1);
+	speak(WIRE_CANCEL, 5, 0, 0, "", 0);
+	speak(WIRE_PROCESS_DOWN, 1, 0, 0, "", 0);
+	speak(WIRE_CLOSE, 2, 0, 0, "", 0);
+	speak(WIRE_CLIENT_DOWN, 8, 0, 0, "", 0);
+}
+
+static bool is_end_of_frame(size_t at)
+{
+	size_t i;
+
+	for (i = 0; i < frames_spoken; i++)
+		if (ends_of_frames[i] == at)
+			return true;
+	return at == 0;
+}
+
+/* The emulator goes after any byte: within a frame that is told. */
+START_TEST(the_end_of_input_wherever_it_comes)
+{
+	size_t cut, step = under_valgrind() ? 17 : 1;
+
+	speak_all();
+	start_host(RECLAIM_DRIVERS(&all), NULL);
+	say_raw(spoken, spoken_len);
+	expect("hello");
+	expect("opened 1 262144");
+	expect("opened 2 262144");
+	expect("data 1 hello");
+	expect("monitor 1 5");
+	expect("monitor 2 5");
+	expect("monitor 3 6");
+	expect("monitor 4 9");
+	expect("reply 10 ok ok");
+	expect("data 2 waits");
+	expect("demonitor 2");
+	leave_host();
+	for (cut = 0; cut <= spoken_len; cut += step) {
+		start_host(RECLAIM_DRIVERS(&all), NULL);
+		say_raw(spoken, cut);
+		if (cut % 2)
+			hang_up();
+		else
+			end_input();
+		expect_status(is_end_of_frame(cut) ? 0 : 1);
+	}
 }
 END_TEST
 
@@ -1057,6 +1180,7 @@ static void fill(Suite *suite)
 	tcase_add_test(tcase, the_end_of_input_ends_outlets);
 	tcase_add_test(tcase, the_end_of_input_while_an_open_is_under_way);
 	tcase_add_test(tcase, the_end_of_input_ends_child_processes);
+	tcase_add_test(tcase, the_end_of_input_wherever_it_comes);
 
 	tcase = speaker_case(suite, "plain");
 	tcase_add_test(tcase, a_plain_port_is_one_outlet);

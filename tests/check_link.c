@@ -31,7 +31,7 @@ static int end_reason;
 static unsigned char *latest;
 static size_t latest_len;
 static void (*on_frame)(const unsigned char *body, size_t len);
-static void (*on_drained)(void), (*on_ended)(void);
+static void (*on_idle)(void), (*on_drained)(void), (*on_ended)(void);
 
 static void frame_came(void *context, const unsigned char *body, size_t len)
 {
@@ -48,6 +48,8 @@ static void burst_is_over(void *context)
 {
 	(void)context;
 	bursts++;
+	if (on_idle)
+		on_idle();
 }
 
 static void queue_is_low(void *context)
@@ -82,7 +84,7 @@ static void begin(void)
 	end_reason = -1;
 	latest = NULL;
 	on_frame = NULL;
-	on_drained = on_ended = NULL;
+	on_idle = on_drained = on_ended = NULL;
 	ck_assert_int_eq(uv_loop_init(&loop), 0);
 }
 
@@ -537,6 +539,30 @@ START_TEST(nothing_is_read_while_the_queue_is_full)
 }
 END_TEST
 
+/* The emulator reads while the burst is not over. */
+static void empty_the_pipe(void)
+{
+	static char got[1 << 20];
+
+	ck_assert_int_gt(read(from_link, got, sizeof(got)), 0);
+}
+
+START_TEST(what_was_full_is_read_again_when_written_at_once)
+{
+	open_on_pipes(&small);
+	fill_pipe();
+	on_frame = echo_body;
+	on_idle = empty_the_pipe;
+	for (int i = 0; i < 20; i++)
+		feed("\0\0\0\1a", 5);
+	turn();
+	turn();
+	ck_assert_uint_eq(frames, 20);
+	ck_assert_uint_ge(drains, 1);
+	close_all();
+}
+END_TEST
+
 static void fill_again(void)
 {
 	if (drains == 1)
@@ -948,6 +974,8 @@ static void fill(Suite *suite)
 	tcase_add_test(streams, random_frames_are_echoed_through_a_small_queue);
 	tcase_add_test(streams, bodies_larger_than_any_pipe_go_both_ways);
 	tcase_add_test(filling, nothing_is_read_while_the_queue_is_full);
+	tcase_add_test(filling,
+		       what_was_full_is_read_again_when_written_at_once);
 	tcase_add_test(filling, it_may_be_filled_again_when_drained);
 	tcase_add_test(filling, a_flush_that_times_out_says_so);
 	tcase_add_test(filling, a_flush_waits_until_all_is_written);

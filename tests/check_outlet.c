@@ -181,10 +181,15 @@ static void end_by_thread(struct reclaim_outlet *outlet)
 	pthread_t thread;
 
 	must(reclaim_defer(note_release, NULL, NULL) == 0);
-	must(pthread_create(
-		     &thread, NULL, end_from_here,
-		     (void *)(uintptr_t)reclaim_outlet_task(outlet)) == 0);
+	must(pthread_create(&thread, NULL, end_from_here,
+			    (void *)(uintptr_t)reclaim_outlet_task(outlet)) ==
+	     0);
 	pthread_detach(thread);
+}
+
+static void end_client(struct reclaim_outlet *outlet)
+{
+	must(reclaim_kill(reclaim_outlet_client(outlet)) == 0);
 }
 
 static void exit_here(struct reclaim_outlet *outlet)
@@ -235,6 +240,35 @@ static void say_something(struct reclaim_outlet *outlet)
 	reclaim_say(RECLAIM_WARNING, "of the library");
 }
 
+/* Characters of two bytes, one of which the limit would cut. */
+static void say_at_length(struct reclaim_outlet *outlet)
+{
+	char text[6001];
+	size_t i;
+
+	(void)outlet;
+	text[0] = 'x';
+	for (i = 1; i < 5999; i += 2)
+		memcpy(text + i, "\303\244", 2);
+	text[i] = '\0';
+	reclaim_log(RECLAIM_LOG_INFO, "%s", text);
+}
+
+static void close_with_long_reason(struct reclaim_outlet *outlet)
+{
+	char text[63];
+
+	memset(text, 'r', 62);
+	text[62] = '\0';
+	must(reclaim_outlet_close(outlet, text) == 0);
+}
+
+static void hold_much(struct reclaim_outlet *outlet)
+{
+	(void)outlet;
+	must(save_malloc(3 << 20) != NULL);
+}
+
 static void hold_things(struct reclaim_outlet *outlet)
 {
 	(void)outlet;
@@ -265,13 +299,17 @@ static const struct {
 	{"select_others", select_others},
 	{"end_own_task", end_own_task},
 	{"end_by_thread", end_by_thread},
+	{"end_client", end_client},
 	{"exit", exit_here},
 	{"enter_and_stay", enter_and_stay},
 	{"leave_too_often", leave_too_often},
 	{"who", who_am_i},
 	{"block", block},
 	{"say", say_something},
+	{"say_at_length", say_at_length},
+	{"long_reason", close_with_long_reason},
 	{"hold", hold_things},
+	{"hold_much", hold_much},
 	{"nothing", do_nothing},
 };
 
@@ -408,7 +446,7 @@ START_TEST(what_is_longer_than_a_frame_is_refused)
 {
 	meet_both("--max-frame 4K", WINDOW);
 	say_data(1, "too_much");
-	expect_nothing();
+	expect_silence();
 	expect_jotted("emsgsize ");
 	leave_host();
 }
@@ -432,7 +470,7 @@ START_TEST(who_overdraws_is_closed)
 	meet_both("--window 1K", WINDOW);
 	say_data(1, "busy");
 	say(WIRE_DATA, 1, 0, 0, much, 1024);
-	expect_nothing();
+	expect_silence();
 	say_data(1, "nothing");
 	expect("closed 1 credit");
 	leave_host();
@@ -447,7 +485,7 @@ START_TEST(credit_is_given_back_by_halves)
 	memset(half, 'x', sizeof(half));
 	meet_both("--window 1K", WINDOW);
 	say(WIRE_DATA, 1, 0, 0, half, sizeof(half) - 1);
-	expect_nothing();
+	expect_silence();
 	say_data(1, "");
 	expect("credit 1 575");
 	leave_host();
@@ -479,12 +517,12 @@ START_TEST(output_waits_for_credit)
 	expect("opened 1 262144");
 	say_data(1, "first");
 	say_data(1, "second");
-	expect_nothing();
+	expect_silence();
 	say(WIRE_CREDIT, 1, 1, 0, NULL, 0);
 	expect("data 1 first");
-	expect_nothing();
+	expect_silence();
 	say(WIRE_CREDIT, 1, 5 + WIRE_COST - 1, 0, NULL, 0);
-	expect_nothing();
+	expect_silence();
 	say(WIRE_CREDIT, 1, 1, 0, NULL, 0);
 	expect("data 1 second");
 	leave_host();
@@ -497,17 +535,17 @@ START_TEST(a_driver_is_told_above_and_below_its_watermarks)
 
 	meet_both(NULL, 0);
 	say_data(1, "until_high");
-	expect_nothing();
+	expect_silence();
 	expect_jotted("5 ");
 	for (i = 0; i < 2; i++) {
 		say(WIRE_CREDIT, 1, 10 + WIRE_COST, 0, NULL, 0);
 		expect("data 1 0123456789");
 	}
-	expect_nothing();
+	expect_silence();
 	ck_assert_str_eq(jotted(), "5 ");
 	say(WIRE_CREDIT, 1, 10 + WIRE_COST, 0, NULL, 0);
 	expect("data 1 0123456789");
-	expect_nothing();
+	expect_silence();
 	expect_jotted("5 drained ");
 	leave_host();
 }
@@ -597,12 +635,84 @@ START_TEST(output_is_sent_before_closed)
 {
 	meet_both(NULL, 0);
 	say_data(1, "close_with_backlog");
-	expect_nothing();
+	expect_silence();
 	say(WIRE_CREDIT, 1, 100, 0, NULL, 0);
 	expect("data 1 last words");
 	expect("closed 1 done");
 	/* Neither the timer nor `drained`. */
 	expect_jotted("stop ");
+	leave_host();
+}
+END_TEST
+
+START_TEST(a_reason_may_be_long)
+{
+	meet_both(NULL, WINDOW);
+	say_data(1, "long_reason");
+	expect("closed 1 rrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrr"
+	       "rrrrrrrr");
+	leave_host();
+}
+END_TEST
+
+static int start_and_output(struct reclaim_outlet *outlet,
+			    struct reclaim_reader *args)
+{
+	(void)args;
+	must(reclaim_outlet_output(outlet, "first", 5) == 0);
+	return 0;
+}
+
+static int start_and_close(struct reclaim_outlet *outlet,
+			   struct reclaim_reader *args)
+{
+	start_and_output(outlet, args);
+	must(reclaim_outlet_close(outlet, "at_once") == 0);
+	return 0;
+}
+
+START_TEST(what_start_outputs_comes_behind_opened)
+{
+	struct reclaim_driver driver = puppet;
+
+	driver.start = start_and_output;
+	meet_host(RECLAIM_DRIVERS(&driver), NULL);
+	say_open(1, 7, "puppet");
+	expect("opened 1 262144");
+	expect("data 1 first");
+	leave_host();
+	expect_jotted("stop ");
+}
+END_TEST
+
+START_TEST(an_outlet_may_be_closed_by_its_start)
+{
+	struct reclaim_driver driver = puppet;
+
+	driver.start = start_and_close;
+	meet_host(RECLAIM_DRIVERS(&driver), NULL);
+	say_open(1, 7, "puppet");
+	expect("opened 1 262144");
+	expect("data 1 first");
+	expect("closed 1 at_once");
+	expect_jotted("stop ");
+	leave_host();
+}
+END_TEST
+
+START_TEST(a_client_that_holds_too_much_is_closed)
+{
+	meet_both("--client-bytes 2M", WINDOW);
+	say_open(2, 7, "echo");
+	say_open(3, 8, "echo");
+	expect("opened 2 262144");
+	expect("opened 3 262144");
+	say_data(1, "hold_much");
+	expect("closed 2 limit");
+	expect("closed 1 limit");
+	say_data(3, "still here");
+	expect("data 3 still here");
+	expect_log(RECLAIM_LOG_ERROR, 0, "--client-bytes");
 	leave_host();
 }
 END_TEST
@@ -664,7 +774,7 @@ START_TEST(a_pipe_is_read)
 	meet_both(NULL, WINDOW);
 	say_data(1, "read_pipe");
 	expect("data 1 x");
-	expect_nothing();
+	expect_silence();
 	expect_jotted("input ");
 	leave_host();
 }
@@ -675,7 +785,7 @@ START_TEST(a_pipe_is_written_until_it_is_deselected)
 	meet_both(NULL, WINDOW);
 	say_data(1, "write_pipe");
 	expect("data 1 w");
-	expect_nothing();
+	expect_silence();
 	expect_jotted("output output ");
 	leave_host();
 }
@@ -744,6 +854,26 @@ START_TEST(an_outlet_whose_task_a_thread_ends_is_closed)
 }
 END_TEST
 
+START_TEST(a_client_whose_task_is_ended_loses_its_outlets)
+{
+	meet_both(NULL, WINDOW);
+	say_open(2, 7, "echo");
+	expect("opened 2 262144");
+	say_open(3, 8, "echo");
+	expect("opened 3 262144");
+	say_data(1, "end_client");
+	for (int i = 0; i < 2; i++)
+		ck_assert_int_eq(next_frame()->type, WIRE_CLOSED);
+	say_data(3, "still here");
+	expect("data 3 still here");
+	say_open(4, 7, "puppet");
+	expect("opened 4 262144");
+	say_data(4, "who");
+	expect_jotted("puppet under <0.7.0> ");
+	leave_host();
+}
+END_TEST
+
 START_TEST(reclaim_exit_in_a_callback_ends_the_program)
 {
 	meet_both(NULL, WINDOW);
@@ -791,6 +921,22 @@ START_TEST(what_is_logged_is_told_with_level_outlet_and_task)
 }
 END_TEST
 
+START_TEST(a_text_is_cut_between_characters)
+{
+	struct wire_frame frame;
+	size_t len;
+
+	meet_both(NULL, WINDOW);
+	say_data(1, "say_at_length");
+	next_log(&frame);
+	len = frame.len - 1 - frame.rest[0];
+	ck_assert_uint_le(len, 4000);
+	ck_assert_uint_ge(len, 3997);
+	ck_assert_uint_eq(len % 2, 1);
+	leave_host();
+}
+END_TEST
+
 START_TEST(a_callback_that_is_missing_is_told_once)
 {
 	static const struct reclaim_driver none = {
@@ -818,7 +964,8 @@ START_TEST(a_callback_that_blocks_is_named)
 	say_data(1, "block");
 	expect_said("callback `output` of driver puppet");
 	open_gate(0);
-	expect_log(RECLAIM_LOG_WARNING, 1, "callback `output` of driver puppet");
+	expect_log(RECLAIM_LOG_WARNING, 1,
+		   "callback `output` of driver puppet");
 	say_data(1, "who");
 	expect_jotted("blocks puppet under <0.7.0> ");
 	leave_host();
@@ -987,6 +1134,10 @@ static void fill(Suite *suite)
 
 	tcase = speaker_case(suite, "closing");
 	tcase_add_test(tcase, output_is_sent_before_closed);
+	tcase_add_test(tcase, a_reason_may_be_long);
+	tcase_add_test(tcase, what_start_outputs_comes_behind_opened);
+	tcase_add_test(tcase, an_outlet_may_be_closed_by_its_start);
+	tcase_add_test(tcase, a_client_that_holds_too_much_is_closed);
 	tcase_add_test(tcase,
 		       what_waits_for_a_busy_driver_comes_before_the_end);
 
@@ -1005,6 +1156,7 @@ static void fill(Suite *suite)
 	tcase = speaker_case(suite, "tasks");
 	tcase_add_test(tcase, an_outlet_that_ends_its_own_task_is_closed);
 	tcase_add_test(tcase, an_outlet_whose_task_a_thread_ends_is_closed);
+	tcase_add_test(tcase, a_client_whose_task_is_ended_loses_its_outlets);
 	tcase_add_test(tcase, reclaim_exit_in_a_callback_ends_the_program);
 	tcase_add_test(tcase, what_a_callback_entered_is_left);
 	tcase_add_test(tcase, a_callback_may_leave_too_often);
@@ -1012,6 +1164,7 @@ static void fill(Suite *suite)
 	tcase = speaker_case(suite, "log");
 	tcase_add_test(tcase,
 		       what_is_logged_is_told_with_level_outlet_and_task);
+	tcase_add_test(tcase, a_text_is_cut_between_characters);
 	tcase_add_test(tcase, a_callback_that_is_missing_is_told_once);
 	tcase_add_test(tcase, a_callback_that_blocks_is_named);
 	tcase_add_test(tcase, the_end_of_input_while_a_callback_blocks);

@@ -145,8 +145,7 @@ START_TEST(the_golden_hello_is_read_and_written)
 	unsigned char body[512], hello[WIRE_HELLO_SIZE];
 	struct wire_hello said;
 
-	ck_assert_uint_eq(read_golden("hello_emulator", body),
-			  WIRE_HELLO_SIZE);
+	ck_assert_uint_eq(read_golden("hello_emulator", body), WIRE_HELLO_SIZE);
 	ck_assert_int_eq(wire_read_hello(body, WIRE_HELLO_SIZE, &said), 0);
 	ck_assert_uint_eq(said.version, 1);
 	ck_assert_uint_eq(said.max_frame, 67108864);

@@ -13,9 +13,9 @@
  * The host is a child process, which calls reclaim_port_main with the test's
  * own drivers.  The test speaks with it over two pipes and waits for what is to
  * come, for as long as a machine that is busy may take, never for a length of
- * time that ought to be enough.  When the host has ended it has looked at itself
- * as the fixture does: a descriptor, a thread, a child process or anything of
- * the root task's that is left makes its status HOST_CHANGED.
+ * time that ought to be enough.  When the host has ended it has looked at
+ *itself as the fixture does: a descriptor, a thread, a child process or
+ *anything of the root task's that is left makes its status HOST_CHANGED.
  *
  * Frames are expected as text: the type, the numbers, and what follows, a term
  * as Erlang writes it.  Log frames are kept apart, for expect_log.
@@ -90,11 +90,13 @@ const struct wire_frame *next_frame(void);
 void expect_body(const void *body, size_t len);
 void expect(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Nothing has come of all that was said so far, but what was expected. */
-void expect_nothing(void);
+void expect_silence(void);
 /* The end of the host's output, with nothing before it. */
 void expect_no_more(void);
 
-/* The next log frame, of that level and outlet, with these words in it. */
+/* The next log frame; lent as next_frame's. */
+void next_log(struct wire_frame *frame);
+/* The same, of that level and outlet, with these words in it. */
 void expect_log(int level, uint64_t outlet, const char *words);
 
 /* ---- what both see ---- */

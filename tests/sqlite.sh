@@ -46,6 +46,39 @@ run() { # WHAT PROGRAM ARGUMENT...
 	}
 }
 
+in_time() { # COMMAND...
+	tries=200
+	until "$@"; do
+		tries=$((tries - 1))
+		[ "$tries" -gt 0 ] || {
+			echo "20 s were not enough"
+			return 1
+		}
+		sleep 0.1
+	done
+}
+
+is_gone() { # PROCESS
+	[ ! -e "/proc/$1" ]
+}
+
+# The emulator has no time to say anything.
+is_killed() {
+	mkdir held
+	erl -noinput -pa "$builddir/erlang/ebin" "$scratch" \
+		-run sqlite_test hold -extra "$builddir/reclaim-host" \
+		"$scratch/held" --drivers "$scratch/drivers" &
+	emulator=$!
+	in_time test -e held/host || {
+		kill -KILL "$emulator"
+		return 1
+	}
+	host=$(cat held/host)
+	set -- held/*-journal
+	kill -KILL "$emulator"
+	[ $# -eq 20 ] && in_time is_gone "$host"
+}
+
 no_journals() { # FOLDER
 	set -- "$1"/*-journal
 	[ ! -e "$1" ] || {
@@ -66,7 +99,8 @@ are_whole() { # FOLDER
 run host "$builddir/reclaim-host" --drivers "$scratch/drivers"
 run program "$builddir/examples/sqlite/sqlite_port"
 
-for where in host program; do
+check "the emulator is killed, and the host ends" is_killed
+for where in host program held; do
 	check "$where: no journal is left" no_journals "$where"
 	! command -v sqlite3 >/dev/null ||
 		check "$where: the files are whole to sqlite3(1)" are_whole "$where"

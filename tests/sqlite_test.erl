@@ -6,9 +6,12 @@
 %% processes that it made, the host has to hold what it held before: descriptors,
 %% tasks, handles.  Prints PASS: and FAIL: lines; exits with 1 after a FAIL.
 %%
-%% erl -noinput -run sqlite_test main -extra PROGRAM FOLDER [ARGUMENT ...]
+%% hold/0 has 20 transactions open, and writes the number of the host's process to
+%% FOLDER/host; then it is to be killed.
+%%
+%% erl -noinput -run sqlite_test main|hold -extra PROGRAM FOLDER [ARGUMENT ...]
 -module(sqlite_test).
--export([main/0]).
+-export([main/0, hold/0]).
 
 -define(PATIENCE_MS, 20000).
 
@@ -19,14 +22,35 @@
 ).
 
 main() ->
-    [Program, Folder | Arguments] = init:get_plain_arguments(),
-    {ok, _} = application:ensure_all_started(reclaim),
-    {ok, Host} = reclaim:start_host(#{program => Program, args => Arguments}),
+    {Host, Folder} = start(),
     put(passed, true),
     warm_up(Host),
     [check(Name, Host, fun() -> Test(Host, Folder) end) || {Name, Test} <- tests()],
     check_end(Host),
     halt(case get(passed) of true -> 0; false -> 1 end).
+
+start() ->
+    [Program, Folder | Arguments] = init:get_plain_arguments(),
+    {ok, _} = application:ensure_all_started(reclaim),
+    {ok, Host} = reclaim:start_host(#{program => Program, args => Arguments}),
+    {Host, Folder}.
+
+hold() ->
+    {Host, Folder} = start(),
+    [
+        client(Host, path(Folder, integer_to_list(N) ++ ".db"), fun(Db) ->
+            ok = sqlite:exec(Db, "CREATE TABLE t (a); BEGIN; INSERT INTO t VALUES (1)"),
+            {ok, S} = sqlite:prepare(Db, "SELECT a FROM t"),
+            {row, [1]} = sqlite:step(S),
+            {Db, S}
+        end)
+     || N <- lists:seq(1, 20)
+    ],
+    _ = busy_client(Host),
+    {ok, #{pid := Pid}} = reclaim:info(Host),
+    ok = file:write_file(filename:join(Folder, "new"), integer_to_list(Pid)),
+    ok = file:rename(filename:join(Folder, "new"), filename:join(Folder, "host")),
+    receive after infinity -> ok end.
 
 tests() ->
     [

@@ -180,9 +180,12 @@ open(Host, Driver, Args, Options) when ?is_host(Host), is_atom(Driver), is_map(O
 open(Host, Driver, Args, Options) ->
     erlang:error(badarg, [Host, Driver, Args, Options]).
 
+%% That it is open may be on its way: then it is.
 opened(Host, {error, {timeout, Alias}}) ->
-    _ = reclaim_outlet:ask_host(Host, {open_no_more, Alias}, infinity),
-    {error, timeout};
+    case reclaim_outlet:ask_host(Host, {open_no_more, Alias}, infinity) of
+        {ok, Out} -> {ok, Out};
+        _ -> {error, timeout}
+    end;
 opened(_, Answer) ->
     Answer.
 
