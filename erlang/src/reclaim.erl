@@ -139,8 +139,9 @@ is_text(Text) -> is_list(Text) orelse is_binary(Text).
 
 %% @doc Stop a host for good.
 %%
-%% Its pipe is closed, and so it ends with all that it holds; owners of outlets are
-%% told `{closed, host_down}'.
+%% Its pipe is closed, and so it ends with all that it holds; one that does not take
+%% what was sent before is killed soon. Owners of outlets are told `{closed,
+%% host_down}'.
 -spec stop_host(host()) -> ok | error().
 stop_host(Host) when ?is_host(Host) ->
     case reclaim_outlet:ask_host(Host, supervisor, infinity) of

@@ -252,12 +252,8 @@ about(Term) ->
     end.
 
 agreed({ok, About}, MaxFrame, Parent, Port, Options) when is_map(About), MaxFrame > 64 ->
-    Pid =
-        case erlang:port_info(Port, os_pid) of
-            {os_pid, Number} -> Number;
-            undefined -> unknown
-        end,
-    ok = reclaim_keeper:watch(self()),
+    Pid = os_pid(Port),
+    ok = reclaim_keeper:watch(self(), Port, Pid),
     {ok, #host{
         parent = Parent,
         port = Port,
@@ -270,10 +266,17 @@ agreed({ok, About}, MaxFrame, Parent, Port, Options) when is_map(About), MaxFram
 agreed(_, _, _, Port, _) ->
     refuse(Port, not_a_host).
 
-%% It may have ended meanwhile; nothing of it is left.
+%% It may have ended meanwhile; nothing of it is left, whatever it is.
 refuse(Port, Reason) ->
+    reclaim_keeper:kill(os_pid(Port)),
     close_port(Port),
     {error, Reason}.
+
+os_pid(Port) ->
+    case erlang:port_info(Port, os_pid) of
+        {os_pid, Pid} -> Pid;
+        undefined -> unknown
+    end.
 
 close_port(Port) ->
     try

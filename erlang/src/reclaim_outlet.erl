@@ -22,7 +22,7 @@
 -module(reclaim_outlet).
 
 -export([new/7, number/1, host/1, opened/2, add_credit/2, end_it/2]).
--export([left/1, consumed/2, window/2, release/1]).
+-export([left/1, consumed/2, window/2, release/1, settle/2]).
 -export([command/3, call/3, control/4, credit/2, ask_host/3, request/3]).
 -export([tables/0, post/3]).
 
@@ -57,8 +57,9 @@
 %% The longest that comes before the bytes of a frame.
 -define(HEAD, 32).
 
-%% How long somebody who is about to write is given, in ms, before a look.
--define(ABOUT_MS, 1).
+%% How long, in ms, those who are about to write may take with nothing changing,
+%% beside the writer's waiting: they wait for nothing themselves.
+-define(STALE_MS, 1000).
 
 -type wait() :: timeout() | nosuspend.
 -type failure() :: busy | closed | emsgsize | host_down | timeout.
@@ -163,7 +164,7 @@ take(Outlet = #reclaim_outlet{cells = Cells}, IoData, Cost, Until) ->
                 _ -> take(Outlet, IoData, Cost, Until)
             end;
         No ->
-            wait_and_take(No, Outlet, IoData, Cost, Until)
+            wait_and_take(No, Before, Outlet, IoData, Cost, Until)
     end.
 
 may_take(Cell, Cost) when Cell bsr ?WRITERS_BITS >= Cost -> yes;
@@ -188,12 +189,12 @@ give_back(Cells, Cost) ->
 release(none) -> ok;
 release(Cells) -> atomics:sub(Cells, ?CREDIT, 1).
 
-wait_and_take(Why, Outlet, IoData, Cost, Until) ->
+wait_and_take(Why, Seen, Outlet, IoData, Cost, Until) ->
     case state(Outlet#reclaim_outlet.cells) of
         open when Until =:= nosuspend ->
             {error, busy};
         open ->
-            case wait(Why, Outlet, Until) of
+            case wait(Why, Seen, Outlet, Until) of
                 ok -> take(Outlet, IoData, Cost, Until);
                 Error -> Error
             end;
@@ -201,13 +202,11 @@ wait_and_take(Why, Outlet, IoData, Cost, Until) ->
             Over
     end.
 
-%% Those who are about to write have credit: they soon will have written.
-wait(others, _, Until) ->
-    case left_of(Until) of
-        0 -> {error, timeout};
-        _ -> receive after ?ABOUT_MS -> ok end
-    end;
-wait(no_credit, #reclaim_outlet{host = Host, number = Number}, Until) ->
+%% Those who are about to write soon will have written, if they live.  Who was killed
+%% on the way is counted until somebody waits for long and nothing moves.
+wait(others, Seen, Outlet, Until) ->
+    wait_for_others(Seen, ?STALE_MS, Outlet, Until);
+wait(no_credit, _, #reclaim_outlet{host = Host, number = Number}, Until) ->
     case ask_host(Host, {wait, Number}, left_of(Until)) of
         {error, {timeout, Alias}} ->
             Host ! {'$reclaim', none, {wait_no_more, Number, Alias}},
@@ -215,6 +214,26 @@ wait(no_credit, #reclaim_outlet{host = Host, number = Number}, Until) ->
         Answer ->
             Answer
     end.
+
+wait_for_others(Seen, 0, #reclaim_outlet{cells = Cells, writer = Writer}, _) ->
+    Writer ! {settle, Cells, Seen},
+    ok;
+wait_for_others(Seen, Looks, Outlet = #reclaim_outlet{cells = Cells}, Until) ->
+    case {left_of(Until), atomics:get(Cells, ?CREDIT)} of
+        {0, _} ->
+            {error, timeout};
+        {_, Seen} ->
+            receive after 1 -> ok end,
+            wait_for_others(Seen, Looks - 1, Outlet, Until);
+        {_, _} ->
+            ok
+    end.
+
+%% By the writer, who has written all that it was given.
+-spec settle(atomics:atomics_ref(), integer()) -> ok.
+settle(Cells, Seen) ->
+    _ = atomics:compare_exchange(Cells, ?CREDIT, Seen, Seen band bnot ?WRITERS),
+    ok.
 
 %% ---- calls ----
 

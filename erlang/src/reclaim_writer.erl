@@ -27,6 +27,8 @@ loop(Host, Port) ->
             write(Port, Key);
         {post, Frame} ->
             _ = command(Port, Frame);
+        {settle, Cells, Seen} ->
+            reclaim_outlet:settle(Cells, Seen);
         {host, Frame} ->
             _ = command(Port, Frame),
             Host ! written
