@@ -534,12 +534,13 @@ giving(Dir, Victim) ->
 %% ---- what one client does to others, and bad input ----
 
 others() ->
-    Tests = other_tests() ++ case get(only) of [] -> []; _ -> known() end,
-    lists:append([run(What, fun() -> with_outlet(What, Test) end) || {What, Test} <- Tests]).
+    lists:append([run(What, fun() -> with_outlet(What, Test) end)
+                  || {What, Test} <- other_tests()]).
 
 other_tests() ->
     [{"100 clients of a busy outlet hold up nobody", fun busy_for_many/2},
      {"who is killed while it calls leaves no row", fun killed_callers/2},
+     {"who is killed while it writes takes no turn with it", fun killed_writers/2},
      {"who gives up while an outlet opens has none", fun give_up_opening/2},
      {"an outlet that has opened as its owner gave up is the owner's",
       fun open_and_given_up/2},
@@ -550,10 +551,6 @@ other_tests() ->
      {"no driver is found outside", fun odd_drivers/2},
      {"what is no outlet is refused", fun no_outlets/2},
      {"a callback that blocks is named in the log", fun blocked_is_named/2}].
-
-%% What is known not to hold yet: run only where named.
-known() ->
-    [{"who is killed while it writes takes no turn with it", fun killed_writers/2}].
 
 %% Each begins with an outlet of its own, and leaves nothing.
 with_outlet(What, Test) ->

@@ -93,7 +93,7 @@ sweep(Host) ->
     lists:foreach(fun tell/1, ets:match_object(reclaim_outlets, {{Host, '_'}, '_', '_'})),
     ets:match_delete(reclaim_names, {{Host, '_'}, '_'}),
     ets:match_delete(reclaim_calls, {{Host, '_'}, '_', '_', '_'}),
-    ets:match_delete(reclaim_writes, {{Host, '_'}, '_', '_', '_'}),
+    ets:match_delete(reclaim_writes, {{Host, '_'}, '_', '_'}),
     ok.
 
 await_end(Ended) ->

@@ -879,19 +879,6 @@ busy_tests() ->
                 ]
             ]
         end},
-        {"busy: who was killed while it was about to write is not waited for", fun() ->
-            fake_host(fun(Host) ->
-                Out = quiet(Host, #{}),
-                Cells = element(6, Out),
-                ok = atomics:add(Cells, 1, 1),
-                ?assertEqual({error, busy}, reclaim:command(Out, Long, [nosuspend])),
-                ?assertEqual({error, timeout}, reclaim:command(Out, Long, [{timeout, 20}])),
-                ok = reclaim:command(Out, "word"),
-                {data, <<"word">>} = next(),
-                ok = reclaim:command(Out, Long),
-                {data, Long} = next()
-            end)
-        end},
         {"busy: it ends meanwhile", fun() ->
             fake_host(fun(Host) ->
                 First = quiet(Host, #{}),
