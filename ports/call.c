@@ -282,8 +282,11 @@ static int post_answer(uint64_t id, enum wire_status status, const void *data,
 	late->post.done = send_late;
 	late->call = id;
 	fill(&late->answer, status, data, len);
-	host_post(&late->post);
-	return 0;
+	if (host_post(&late->post))
+		return 0;
+	free(late);
+	errno = ENOENT; /* the last call has ended, too */
+	return -1;
 }
 
 void call_job_over(struct call *call, const struct answer *answer)
@@ -335,8 +338,7 @@ static int answer(uint64_t id, enum wire_status status, const void *data,
 		return send_answer(call, status, data, len);
 	if (post_answer(id, status, data, len) == 0)
 		return 0;
-	unclaim(id);
-	errno = ENOMEM;
+	unclaim(id); /* preserves errno */
 	return -1;
 }
 
