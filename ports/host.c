@@ -58,7 +58,7 @@ int host_send(enum wire_type type, uint64_t first, uint64_t second,
 
 	if (host.ended || host.options->plain)
 		return 0;
-	if (frame[0].iov_len + len > host.max_frame) {
+	if (len > host.max_frame - frame[0].iov_len) {
 		errno = EMSGSIZE;
 		return -1;
 	}
