@@ -26,12 +26,15 @@ struct piece {
 
 /* ---- what waits ---- */
 
+/* SIZE_MAX where it is more than that. */
 static size_t total_of(const struct iovec *pieces, int count)
 {
 	size_t total = 0;
 
 	while (count--)
-		total += pieces[count].iov_len;
+		if (__builtin_add_overflow(total, pieces[count].iov_len,
+					   &total))
+			return SIZE_MAX;
 	return total;
 }
 
@@ -51,13 +54,20 @@ static struct piece *copy(const struct iovec *pieces, int count)
 	return piece;
 }
 
+/* Frames that are empty take memory, too. */
+static size_t weight(const struct waiting *waiting)
+{
+	return waiting->bytes + waiting->frames * WIRE_COST;
+}
+
 /* libc's memory: whoever ends the task may do so at any time. */
 static int hold(struct waiting *waiting, const struct iovec *pieces, int count)
 {
 	size_t limit = host.options->outlet.bytes;
 	struct piece *piece = NULL;
 
-	if (!limit || waiting->bytes + total_of(pieces, count) <= limit)
+	if (!limit ||
+	    weight(waiting) + total_of(pieces, count) + WIRE_COST <= limit)
 		piece = copy(pieces, count);
 	if (!piece) {
 		errno = ENOMEM;
@@ -65,6 +75,7 @@ static int hold(struct waiting *waiting, const struct iovec *pieces, int count)
 	}
 	STAILQ_INSERT_TAIL(&waiting->pieces, piece, next);
 	waiting->bytes += piece->len;
+	waiting->frames++;
 	return 0;
 }
 
@@ -74,6 +85,7 @@ static struct piece *take(struct waiting *waiting)
 
 	STAILQ_REMOVE_HEAD(&waiting->pieces, next);
 	waiting->bytes -= piece->len;
+	waiting->frames--;
 	return piece;
 }
 
@@ -200,7 +212,7 @@ static int output(struct reclaim_outlet *outlet, const struct iovec *pieces,
 	if (hold(&outlet->output, pieces, count) < 0)
 		return -1;
 	wait_for_link(outlet);
-	if (outlet->output.bytes <= outlet->high)
+	if (weight(&outlet->output) <= outlet->high)
 		return 0;
 	outlet->over = true;
 	return 1;
@@ -229,7 +241,7 @@ void outlet_send_waiting(struct reclaim_outlet *outlet)
 		free(take(waiting));
 	}
 	wait_for_link(outlet);
-	if (outlet->over && waiting->bytes <= outlet->low)
+	if (outlet->over && weight(waiting) <= outlet->low)
 		tell_drained(outlet);
 }
 
@@ -243,6 +255,13 @@ void outlet_credit(struct reclaim_outlet *outlet, uint64_t bytes)
 
 /* ---- the driver's side ---- */
 
+/* What a frame has room for. */
+static size_t most(void)
+{
+	return host.options->plain ? host.max_frame
+				   : host.max_frame - WIRE_DATA_HEAD;
+}
+
 int reclaim_outlet_outputv(struct reclaim_outlet *outlet,
 			   const struct iovec *pieces, int count)
 {
@@ -255,7 +274,7 @@ int reclaim_outlet_outputv(struct reclaim_outlet *outlet,
 		return -1;
 	}
 	len = total_of(pieces, count);
-	if (len + WIRE_HEAD_MAX > host.max_frame) {
+	if (len > most()) {
 		errno = EMSGSIZE;
 		return -1;
 	}

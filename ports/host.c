@@ -33,7 +33,7 @@
 /* The only outlet of a plain port. */
 #define PLAIN_ID 1
 
-struct host host;
+struct host host = {.posting = PTHREAD_MUTEX_INITIALIZER};
 
 /* ---- frames to the other end ---- */
 
@@ -59,7 +59,7 @@ int host_send(enum wire_type type, uint64_t first, uint64_t second,
 
 	if (host.ended || host.options->plain)
 		return 0;
-	if (frame[0].iov_len + len > host.max_frame) {
+	if (len > host.max_frame - frame[0].iov_len) {
 		errno = EMSGSIZE;
 		return -1;
 	}
@@ -602,12 +602,33 @@ static void leave_sigterm(void)
 
 /* ---- what other threads want done ---- */
 
-void host_post(struct post *post)
+/*
+ * libuv writes to a descriptor, where a thread may be cancelled: then it would
+ * never wake the loop again, for anybody.
+ */
+bool host_post(struct post *post)
+{
+	bool taken;
+	int cancel;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+	pthread_mutex_lock(&host.posting);
+	taken = host.takes_posts;
+	if (taken) {
+		STAILQ_INSERT_TAIL(&host.posts, post, next);
+		uv_async_send(&host.posted);
+	}
+	pthread_mutex_unlock(&host.posting);
+	pthread_setcancelstate(cancel, NULL);
+	return taken;
+}
+
+/* Drivers may have threads of their own, from before to after the host. */
+static void take_posts(bool on)
 {
 	pthread_mutex_lock(&host.posting);
-	STAILQ_INSERT_TAIL(&host.posts, post, next);
+	host.takes_posts = on;
 	pthread_mutex_unlock(&host.posting);
-	uv_async_send(&host.posted);
 }
 
 static struct post *take_post(void)
@@ -688,7 +709,6 @@ static void init_lists(void)
 	TAILQ_INIT(&host.waiting);
 	SLIST_INIT(&host.finished);
 	STAILQ_INIT(&host.posts);
-	pthread_mutex_init(&host.posting, NULL);
 }
 
 /* What a program cannot begin without; it is about to end where this fails. */
@@ -703,7 +723,10 @@ static int begin(void)
 	if (!error)
 		error = uv_async_init(&host.loop, &host.posted, on_posted);
 	errno = -error;
-	if (error || watch_tasks() < 0 || watch_begin() < 0 || open_link() < 0)
+	if (error)
+		return -1;
+	take_posts(true);
+	if (watch_tasks() < 0 || watch_begin() < 0 || open_link() < 0)
 		return -1;
 	catch_sigterm();
 	return watchdog_start((int)host.options->watchdog_ms,
@@ -786,13 +809,12 @@ void host_end(void)
 		return;
 	}
 	leave_sigterm();
-	on_posted(&host.posted); /* what came last */
+	take_posts(false);
 	link_close(host.link);
 	uv_walk(&host.loop, close_handle, NULL);
 	uv_run(&host.loop, UV_RUN_DEFAULT);
 	uv_loop_close(&host.loop);
 	watch_end();
-	pthread_mutex_destroy(&host.posting);
 }
 
 int host_run(const struct host_options *options, struct drivers *drivers)

@@ -24,10 +24,10 @@ enum stage {
 	OUTLET_GONE
 };
 
-/* Bytes that wait, not more than an outlet may have. */
+/* What waits, not more than an outlet may have. */
 struct waiting {
 	STAILQ_HEAD(, piece) pieces;
-	size_t bytes;
+	size_t bytes, frames;
 };
 
 struct call;

@@ -172,7 +172,8 @@ RECLAIM_API int reclaim_outlet_outputv(struct reclaim_outlet *outlet,
 				       const struct iovec *pieces, int count);
 
 /*
- * When output waits (bytes): at first 64 KiB and 256 KiB.  EINVAL: low > high.
+ * When output waits (bytes, and 64 for each frame, as for credit): at first 64
+ * KiB and 256 KiB.  EINVAL: low > high.
  */
 RECLAIM_API int reclaim_outlet_watermarks(struct reclaim_outlet *outlet,
 					  size_t low, size_t high);
