@@ -810,6 +810,7 @@ void host_end(void)
 	}
 	leave_sigterm();
 	take_posts(false);
+	on_posted(&host.posted); /* what came last */
 	link_close(host.link);
 	uv_walk(&host.loop, close_handle, NULL);
 	uv_run(&host.loop, UV_RUN_DEFAULT);
