@@ -31,7 +31,8 @@
 %% == Errors ==
 %% Functions that talk to a host return `{error, host_down}' when it has ended, or
 %% ends meanwhile; `{error, closed}' when the outlet is over; `{error, emsgsize}'
-%% for what is longer than the host takes. Wrong arguments fail with `badarg'.
+%% for what is longer than the host takes. Wrong arguments fail with `badarg', what
+%% is no outlet with `function_clause'.
 %%
 %% == Atoms ==
 %% What a host sends may only have atoms in it that exist, unless the host was
@@ -52,13 +53,13 @@
 -export_type([host/0, outlet/0, options/0, open_options/0, error/0]).
 
 -type host() :: pid() | atom().
-%% The pid of a host's process, or its name.
+%% The pid of a host's process in this node, or its name.
 
 -opaque outlet() :: reclaim_outlet:outlet().
 %% Equal for one outlet wherever it comes from; only good in this node.
 
 -type options() :: #{
-    program => file:name_all(),
+    program => atom() | unicode:chardata(),
     args => [string() | binary()],
     env => [{string(), string() | false}],
     cd => file:name_all(),
@@ -104,7 +105,7 @@
 -define(WINDOW, 262144).
 
 -define(is_timeout(T), (T =:= infinity orelse (is_integer(T) andalso T >= 0))).
--define(is_host(H), (is_pid(H) orelse is_atom(H))).
+-define(is_host(H), (is_atom(H) orelse (is_pid(H) andalso node(H) =:= node()))).
 
 %% @doc Start a host under the application's supervisor.
 %%
@@ -123,7 +124,7 @@ start_host(Options) when is_map(Options) ->
         false -> erlang:error(badarg, [Options])
     end.
 
-is_good({program, Program}) -> is_text(Program) orelse is_atom(Program);
+is_good({program, Program}) -> is_atom(Program) orelse is_unicode(Program);
 is_good({args, Args}) -> is_list(Args) andalso lists:all(fun is_text/1, Args);
 is_good({env, Env}) -> is_list(Env);
 is_good({cd, Folder}) -> is_text(Folder);
@@ -136,6 +137,13 @@ is_good({intensity, Number}) -> is_integer(Number) andalso Number >= 0;
 is_good({period, Seconds}) -> is_integer(Seconds) andalso Seconds > 0.
 
 is_text(Text) -> is_list(Text) orelse is_binary(Text).
+
+is_unicode(Text) ->
+    try
+        is_list(unicode:characters_to_list(Text))
+    catch
+        error:badarg -> false
+    end.
 
 %% @doc Stop a host for good.
 %%
@@ -315,7 +323,9 @@ whereis(Host, Name) when is_pid(Host) ->
         [] -> undefined
     catch
         error:badarg -> undefined
-    end.
+    end;
+whereis(Host, Name) ->
+    erlang:error(badarg, [Host, Name]).
 
 name(Name) when is_atom(Name), Name =/= undefined -> atom_to_binary(Name);
 name(Name) when is_binary(Name) -> Name;

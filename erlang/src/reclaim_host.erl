@@ -34,7 +34,7 @@
 -export_type([options/0, request/0]).
 
 -type options() :: #{
-    program => file:name_all(),
+    program => atom() | unicode:chardata(),
     args => [string() | binary()],
     env => [{string(), string() | false}],
     cd => file:name_all(),
@@ -174,6 +174,8 @@ open_program(Options = #{program := Program}) ->
     end.
 
 %% Beside this application, then where programs are.
+find(Program) when is_atom(Program) ->
+    find(atom_to_list(Program));
 find(Program) ->
     Name = unicode:characters_to_list(Program),
     case lists:member($/, Name) of
@@ -321,6 +323,8 @@ loop(S = #host{port = Port, parent = Parent, writer = Writer}) ->
 
 from_host({data, Number, Data}, _, S = #host{outlets = Outlets}) ->
     case Outlets of
+        #{Number := #outlet{state = closing, from = none}} ->
+            S;
         #{Number := #outlet{owner = Owner, out = Out, credit = Credit}} ->
             tell(Owner, Out, {data, Data}),
             consumed(Credit, Out, Number, Data, S);
@@ -358,6 +362,8 @@ from_host({closed, Number, Why}, _, S = #host{outlets = Outlets}) ->
     end;
 from_host({exit_status, Number, Status}, _, S = #host{outlets = Outlets}) ->
     case Outlets of
+        #{Number := #outlet{state = closing, from = none}} ->
+            ok;
         #{Number := #outlet{owner = Owner, out = Out}} ->
             tell(Owner, Out, {exit_status, Status});
         #{} ->

@@ -3,7 +3,8 @@
 %% reclaim_host_sup - the supervisor of one host
 %%
 %% It begins without its host: that is started, and its failure told, by whoever
-%% wants it, while other hosts come and go.
+%% wants it, while other hosts come and go.  It ends with a host that is not to be
+%% started anew.
 
 -module(reclaim_host_sup).
 -behaviour(supervisor).
@@ -17,7 +18,8 @@ start_link(Options) ->
 
 -spec init(reclaim_host:options()) -> {ok, {supervisor:sup_flags(), []}}.
 init(#{intensity := Intensity, period := Period}) ->
-    {ok, {#{intensity => Intensity, period => Period}, []}}.
+    Flags = #{intensity => Intensity, period => Period, auto_shutdown => any_significant},
+    {ok, {Flags, []}}.
 
 %% In a process of its own: a supervisor without its host would be left, should
 %% the caller end on the way.
@@ -41,7 +43,8 @@ start(Sup, Options = #{restart := Restart}) ->
     Child = #{
         id => maps:get(name, Options, none),
         start => {reclaim_host, start_link, [Options]},
-        restart => Restart
+        restart => Restart,
+        significant => Restart =/= permanent
     },
     case supervisor:start_child(Sup, Child) of
         {ok, Host} ->
@@ -57,18 +60,26 @@ reason(Reason) -> Reason.
 
 -spec stop_host(pid()) -> ok | {error, host_down}.
 stop_host(Sup) ->
-    case supervisor:terminate_child(reclaim_hosts, Sup) of
+    try supervisor:terminate_child(reclaim_hosts, Sup) of
         ok -> ok;
         {error, _} -> {error, host_down}
+    catch
+        exit:{noproc, _} -> {error, host_down}
     end.
 
 %% One that is about to be restarted has no name, but its supervisor knows it.
 -spec stop_named(atom()) -> ok | {error, host_down}.
 stop_named(Name) ->
-    Sups = [Sup || {_, Sup, _, _} <- supervisor:which_children(reclaim_hosts), is_pid(Sup)],
-    case lists:filter(fun(Sup) -> has(Name, Sup) end, Sups) of
-        [Sup] -> stop_host(Sup);
-        [] -> {error, host_down}
+    case [Sup || {_, Sup, _, _} <- hosts(), is_pid(Sup), has(Name, Sup)] of
+        [] -> {error, host_down};
+        Sups -> lists:foreach(fun stop_host/1, Sups)
+    end.
+
+hosts() ->
+    try
+        supervisor:which_children(reclaim_hosts)
+    catch
+        exit:{noproc, _} -> []
     end.
 
 has(Name, Sup) ->

@@ -349,14 +349,25 @@ have_written(#reclaim_outlet{host = Host, writer = Writer}, Frame, Until) ->
 
 await_written(Key, Alias, Until) ->
     receive
-        {Alias, Result} -> Result;
-        {'DOWN', Alias, process, _, _} -> {error, host_down}
+        {Alias, Result} ->
+            Result;
+        {'DOWN', Alias, process, _, _} ->
+            _ = take_write(Key),
+            {error, host_down}
     after left_of(Until) ->
         demonitor(Alias, [flush]),
-        case ets:take(reclaim_writes, Key) of
+        case take_write(Key) of
             [] -> ok;
-            [_] -> {error, timeout}
+            [_] -> {error, timeout};
+            no_table -> {error, host_down}
         end
+    end.
+
+take_write(Key) ->
+    try
+        ets:take(reclaim_writes, Key)
+    catch
+        error:badarg -> no_table
     end.
 
 %% Write without waiting for it.

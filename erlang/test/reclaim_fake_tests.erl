@@ -55,7 +55,8 @@ start_tests() ->
     ] ++
         [
             {"start_host: a program is found in PATH", fun() ->
-                ?assertEqual({error, {exit_status, 12}}, start(sh("exit 12", #{program => "sh"})))
+                ?assertEqual({error, {exit_status, 12}}, start(sh("exit 12", #{program => "sh"}))),
+                ?assertEqual({error, {exit_status, 12}}, start(sh("exit 12", #{program => sh})))
             end},
             {"start_host: what is no host, and does not end, is killed", fun() ->
                 File = "silent." ++ os:getpid(),
@@ -85,7 +86,9 @@ start_tests() ->
                         #{intensity => -1},
                         #{env => none},
                         #{cd => 1},
-                        #{program => 1}
+                        #{program => 1},
+                        #{program => [atom]},
+                        #{program => <<255>>}
                     ]
                 ],
                 ?assertError(_, reclaim:start_host([]))
@@ -99,6 +102,7 @@ start_tests() ->
             {"start_host: the application does not run", fun() ->
                 ok = application:stop(reclaim),
                 ?assertEqual({error, {not_started, reclaim}}, start(fake([]))),
+                ?assertEqual({error, host_down}, reclaim:stop_host(no_such_host)),
                 ok = application:start(reclaim)
             end}
         ].
@@ -396,6 +400,17 @@ frame_tests() ->
                 none()
             end)
         end},
+        {"open: what comes of one that was given up goes nowhere", fun() ->
+            fake_host(fun(Host) ->
+                Out = quiet(Host, #{}),
+                ok = reclaim:command(Out, "z300"),
+                says(Out, <<4, 2:64, "early">>),
+                says(Out, <<21, 2:64, 0:32>>),
+                ?assertEqual({error, timeout}, reclaim:open(Host, echo, [], #{timeout => 20})),
+                {ok, x} = reclaim:call(Out, x),
+                none()
+            end)
+        end},
         {"what is longer than the host takes", fun() ->
             fake_host(fun(Host) ->
                 Out = open(Host),
@@ -419,6 +434,9 @@ frame_tests() ->
                         fun() -> reclaim:open(Host, echo, [], #{credit => often}) end,
                         fun() -> reclaim:open(Host, echo, [], #{timeout => -1}) end,
                         fun() -> reclaim:open({Host}, echo, []) end,
+                        fun() -> reclaim:open(elsewhere(), echo, []) end,
+                        fun() -> reclaim:whereis({Host}, foo) end,
+                        fun() -> reclaim:stop_host(elsewhere()) end,
                         fun() -> reclaim:command(Out, not_iodata) end,
                         fun() -> reclaim:command(Out, "x", [no_such]) end,
                         fun() -> reclaim:command(Out, "x", [{timeout, -1}]) end,
@@ -448,6 +466,10 @@ frame_tests() ->
             ]
         end}
     ].
+
+%% A process of another node's.
+elsewhere() ->
+    binary_to_term(<<131, 88, 119, 9, "other@far", 1:32, 0:32, 1:32>>).
 
 flush_downs() ->
     receive
@@ -552,7 +574,15 @@ death_tests() ->
             ok = reclaim:command(Again, "x0"),
             host_down = await_closed(Again),
             receive {'DOWN', Monitor, _, _, Reason} -> ?assertEqual(normal, Reason) end,
-            ok = reclaim:stop_host(reclaim_test_name)
+            until(fun() -> supervisor:which_children(reclaim_hosts) =:= [] end),
+            ?assertEqual({error, host_down}, reclaim:stop_host(reclaim_test_name))
+        end},
+        {"temporary: its supervisor goes with it", fun() ->
+            {ok, Host} = reclaim:start_host(fake([])),
+            Out = open(Host),
+            ok = reclaim:command(Out, "k"),
+            host_down = await_closed(Out),
+            until(fun() -> supervisor:which_children(reclaim_hosts) =:= [] end)
         end},
         {"it answers to sys", fun() ->
             fake_host(fun(Host) ->
@@ -878,6 +908,27 @@ busy_tests() ->
                     fun(_) -> application:stop(reclaim) end
                 ]
             ]
+        end},
+        {"busy: who asks a writer that is gone leaves nothing", fun() ->
+            fake_host(fun(Host) ->
+                First = quiet(Host, #{}),
+                Outs = [element(2, {ok, _} = reclaim:open(Host, echo, [])) || _ <- lists:seq(1, 8)],
+                ok = reclaim:command(First, "s"),
+                Results = [reclaim:command(Out, Long, [nosuspend]) || Out <- Outs],
+                ?assert(lists:member({error, busy}, Results)),
+                Writer = element(4, sys:get_state(Host)),
+                %% So that it does not end with it at once.
+                ok = sys:suspend(Host),
+                Monitor = monitor(process, Writer),
+                exit(Writer, kill),
+                receive {'DOWN', Monitor, _, _, killed} -> ok end,
+                ?assertEqual({error, host_down}, reclaim:command(lists:last(Outs), "x")),
+                ?assertEqual(0, ets:info(reclaim_writes, size)),
+                reclaim_stage:kill_os(Host),
+                ok = sys:resume(Host),
+                [host_down = await_closed(Out) || Out <- [First | Outs]],
+                none()
+            end)
         end},
         {"busy: it ends meanwhile", fun() ->
             fake_host(fun(Host) ->
