@@ -1225,7 +1225,7 @@ START_TEST(a_plain_port_whose_driver_is_busy_goes_on)
 
 	start_host(RECLAIM_DRIVERS(&slow), "--plain");
 	for (i = 0; i < 5; i++)
-		say_bytes("abcdef" + i, 1);
+		say_bytes(&"abcdef"[i], 1);
 	for (i = 0; i < 5; i++)
 		expect_body("done", 4);
 	expect_jotted("a b c d e ");
