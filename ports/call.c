@@ -15,10 +15,15 @@
 static pthread_mutex_t calls_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct call *calls;
 
+/* Is always there, so that the table is: 0 is no call's number. */
+static struct call nobody_s;
+
 static struct call *find(uint64_t id)
 {
 	struct call *call;
 
+	if (!id)
+		return NULL;
 	HASH_FIND(hh, calls, &id, sizeof(id), call);
 	return call;
 }
@@ -36,7 +41,8 @@ static bool add(struct call *call)
 	bool added;
 
 	pthread_mutex_lock(&calls_lock);
-	added = HASH_TRY(hh, calls, id, call);
+	added = HASH_RESERVE(calls, &nobody_s, id, sizeof(nobody_s.id)) &&
+		HASH_TRY(hh, calls, id, call);
 	pthread_mutex_unlock(&calls_lock);
 	return added;
 }
@@ -209,21 +215,36 @@ void call_control(struct reclaim_outlet *outlet, const struct wire_frame *frame)
 
 /* ---- answers ---- */
 
-/* In the loop's thread.  Where there is no memory it may be tried again. */
+/*
+ * In the loop's thread.  -1 with ENOMEM: the call is as it was and may be
+ * answered again; in any other case it may have gone.
+ */
 static int send_answer(struct call *call, enum wire_status status,
 		       const void *data, size_t len)
 {
-	int result = host_reply(call->id, status, data, len);
+	int result = host_reply(call->id, status, data, len), error = errno;
 
-	if (result < 0 && errno == EMSGSIZE)
-		host_reply_error(call->id, "emsgsize");
-	else if (result < 0 && errno == ENOMEM) {
+	if (result < 0 && error == ENOMEM) {
 		call->claimed = false;
 		return -1;
 	}
+	if (result < 0 && error == EMSGSIZE)
+		host_reply_error(call->id, "emsgsize");
 	call->answered = true;
 	look_at(call);
+	errno = error;
 	return result;
+}
+
+/* One that nobody is there to try again. */
+static void send_last_answer(struct call *call, const struct answer *answer)
+{
+	if (send_answer(call, answer->status, answer->bytes, answer->len) ==
+		    0 ||
+	    errno != ENOMEM)
+		return;
+	host_reply_error(call->id, "enomem");
+	end(call);
 }
 
 /* An answer of another thread, on its way to the loop's. */
@@ -238,13 +259,8 @@ static void send_late(struct post *post)
 	struct late *late = (struct late *)post;
 	struct call *call = find(late->call);
 
-	if (call &&
-	    send_answer(call, late->answer.status, late->answer.bytes,
-			late->answer.len) < 0 &&
-	    !call->claimed) {
-		host_reply_error(call->id, "enomem");
-		end(call);
-	}
+	if (call)
+		send_last_answer(call, &late->answer);
 	free(late);
 }
 
@@ -257,11 +273,21 @@ static void fill(struct answer *answer, enum wire_status status,
 		memcpy(answer->bytes, data, len);
 }
 
+/* A length such as -1 is longer than anything. */
+static void *room_for(size_t head, size_t len)
+{
+	if (__builtin_add_overflow(head, len, &len)) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	return malloc(len);
+}
+
 /* Of a job: with the job. */
 static int keep_answer(struct answer **kept, enum wire_status status,
 		       const void *data, size_t len)
 {
-	*kept = malloc(sizeof(**kept) + len);
+	*kept = room_for(sizeof(**kept), len);
 	if (!*kept)
 		return -1;
 	fill(*kept, status, data, len);
@@ -276,20 +302,23 @@ static int post_answer(uint64_t id, enum wire_status status, const void *data,
 
 	if (kept)
 		return keep_answer(kept, status, data, len);
-	late = malloc(sizeof(*late) + len);
+	late = room_for(sizeof(*late), len);
 	if (!late)
 		return -1;
 	late->post.done = send_late;
 	late->call = id;
 	fill(&late->answer, status, data, len);
-	host_post(&late->post);
-	return 0;
+	if (host_post(&late->post))
+		return 0;
+	free(late);
+	errno = ENOENT; /* the last call has ended, too */
+	return -1;
 }
 
 void call_job_over(struct call *call, const struct answer *answer)
 {
 	if (answer && !call->over)
-		send_answer(call, answer->status, answer->bytes, answer->len);
+		send_last_answer(call, answer);
 	else
 		look_at(call);
 }
@@ -335,8 +364,7 @@ static int answer(uint64_t id, enum wire_status status, const void *data,
 		return send_answer(call, status, data, len);
 	if (post_answer(id, status, data, len) == 0)
 		return 0;
-	unclaim(id);
-	errno = ENOMEM;
+	unclaim(id); /* preserves errno */
 	return -1;
 }
 

@@ -26,12 +26,15 @@ struct piece {
 
 /* ---- what waits ---- */
 
+/* SIZE_MAX where it is more than that. */
 static size_t total_of(const struct iovec *pieces, int count)
 {
 	size_t total = 0;
 
 	while (count--)
-		total += pieces[count].iov_len;
+		if (__builtin_add_overflow(total, pieces[count].iov_len,
+					   &total))
+			return SIZE_MAX;
 	return total;
 }
 
@@ -51,13 +54,20 @@ static struct piece *copy(const struct iovec *pieces, int count)
 	return piece;
 }
 
+/* Frames that are empty take memory, too. */
+static size_t weight(const struct waiting *waiting)
+{
+	return waiting->bytes + waiting->frames * WIRE_COST;
+}
+
 /* libc's memory: whoever ends the task may do so at any time. */
 static int hold(struct waiting *waiting, const struct iovec *pieces, int count)
 {
 	size_t limit = host.options->outlet.bytes;
 	struct piece *piece = NULL;
 
-	if (!limit || waiting->bytes + total_of(pieces, count) <= limit)
+	if (!limit ||
+	    weight(waiting) + total_of(pieces, count) + WIRE_COST <= limit)
 		piece = copy(pieces, count);
 	if (!piece) {
 		errno = ENOMEM;
@@ -65,6 +75,7 @@ static int hold(struct waiting *waiting, const struct iovec *pieces, int count)
 	}
 	STAILQ_INSERT_TAIL(&waiting->pieces, piece, next);
 	waiting->bytes += piece->len;
+	waiting->frames++;
 	return 0;
 }
 
@@ -74,6 +85,7 @@ static struct piece *take(struct waiting *waiting)
 
 	STAILQ_REMOVE_HEAD(&waiting->pieces, next);
 	waiting->bytes -= piece->len;
+	waiting->frames--;
 	return piece;
 }
 
@@ -112,17 +124,28 @@ static void deliver(struct reclaim_outlet *outlet, const void *data, size_t len)
 	give_credit(outlet, len + WIRE_COST);
 }
 
+/*
+ * Those who share the other end's credit may write in another order than they
+ * took of it: what comes when it is overdrawn has been taken before, as long as
+ * it is no more than a window.
+ */
+static bool is_overdrawn(struct reclaim_outlet *outlet, size_t cost)
+{
+	outlet->late = outlet->may_receive > 0 ? 0 : outlet->late + cost;
+	outlet->may_receive -= (int64_t)cost;
+	return outlet->late > host.options->window;
+}
+
 void outlet_receive(struct reclaim_outlet *outlet, const void *data, size_t len)
 {
 	const struct iovec all = {(void *)data, len};
 
 	if (outlet->stage != OUTLET_OPEN)
 		return;
-	if (outlet->may_receive <= 0) {
+	if (is_overdrawn(outlet, len + WIRE_COST)) {
 		outlet_end(outlet, "credit");
 		return;
 	}
-	outlet->may_receive -= (int64_t)(len + WIRE_COST);
 	if (!outlet->busy && STAILQ_EMPTY(&outlet->input.pieces))
 		deliver(outlet, data, len);
 	else if (hold(&outlet->input, &all, 1) < 0)
@@ -189,7 +212,7 @@ static int output(struct reclaim_outlet *outlet, const struct iovec *pieces,
 	if (hold(&outlet->output, pieces, count) < 0)
 		return -1;
 	wait_for_link(outlet);
-	if (outlet->output.bytes <= outlet->high)
+	if (weight(&outlet->output) <= outlet->high)
 		return 0;
 	outlet->over = true;
 	return 1;
@@ -218,7 +241,7 @@ void outlet_send_waiting(struct reclaim_outlet *outlet)
 		free(take(waiting));
 	}
 	wait_for_link(outlet);
-	if (outlet->over && waiting->bytes <= outlet->low)
+	if (outlet->over && weight(waiting) <= outlet->low)
 		tell_drained(outlet);
 }
 
@@ -232,6 +255,13 @@ void outlet_credit(struct reclaim_outlet *outlet, uint64_t bytes)
 
 /* ---- the driver's side ---- */
 
+/* What a frame has room for. */
+static size_t most(void)
+{
+	return host.options->plain ? host.max_frame
+				   : host.max_frame - WIRE_DATA_HEAD;
+}
+
 int reclaim_outlet_outputv(struct reclaim_outlet *outlet,
 			   const struct iovec *pieces, int count)
 {
@@ -244,7 +274,7 @@ int reclaim_outlet_outputv(struct reclaim_outlet *outlet,
 		return -1;
 	}
 	len = total_of(pieces, count);
-	if (len + WIRE_HEAD_MAX > host.max_frame) {
+	if (len > most()) {
 		errno = EMSGSIZE;
 		return -1;
 	}

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -32,7 +33,7 @@
 /* The only outlet of a plain port. */
 #define PLAIN_ID 1
 
-struct host host;
+struct host host = {.posting = PTHREAD_MUTEX_INITIALIZER};
 
 /* ---- frames to the other end ---- */
 
@@ -58,7 +59,7 @@ int host_send(enum wire_type type, uint64_t first, uint64_t second,
 
 	if (host.ended || host.options->plain)
 		return 0;
-	if (frame[0].iov_len + len > host.max_frame) {
+	if (len > host.max_frame - frame[0].iov_len) {
 		errno = EMSGSIZE;
 		return -1;
 	}
@@ -216,10 +217,16 @@ static void give(struct reclaim_outlet *outlet, const struct wire_frame *frame)
 	to = client_get(frame->field[1], label);
 	if (to == from)
 		return;
-	if (!to || reclaim_give_task(outlet->task, to->task) < 0) {
-		outlet_end(outlet, to ? "killed" : "enomem");
-		if (to)
-			client_put(to);
+	if (!to) {
+		outlet_end(outlet, "enomem");
+		return;
+	}
+	if (to->count >= host.options->max_outlets)
+		outlet_end(outlet, "system_limit");
+	else if (reclaim_give_task(outlet->task, to->task) < 0)
+		outlet_end(outlet, "killed");
+	if (!outlet_is_live(outlet)) {
+		client_put(to);
 		return;
 	}
 	LIST_REMOVE(outlet, of_client);
@@ -512,13 +519,18 @@ static void on_drained(void *unused)
 	host_settle();
 }
 
+static void end_loop(int status)
+{
+	host.ended = true;
+	if (status)
+		host.status = status;
+	uv_stop(&host.loop);
+}
+
 static void on_ended(void *unused, int why)
 {
 	(void)unused;
-	host.ended = true;
-	if (why)
-		host.status = 1;
-	uv_stop(&host.loop);
+	end_loop(why ? 1 : 0);
 }
 
 static const struct link_events events = {
@@ -545,14 +557,78 @@ static const struct link_events plain_events = {
 	.ended = on_ended,
 };
 
+/* ---- SIGTERM: the same as the end of input, but for the status ---- */
+
+static volatile sig_atomic_t terminated;
+static pid_t host_pid;
+
+/*
+ * A child that was forked has the handler, and the loop's descriptor, until it
+ * execs: it is to die of the signal.  The second time we do, too.
+ */
+static void on_sigterm(int sig)
+{
+	int error = errno;
+
+	if (getpid() == host_pid) {
+		terminated = 1;
+		uv_async_send(&host.posted); /* may be called here */
+	} else {
+		raise(sig);
+	}
+	errno = error;
+}
+
+static void catch_sigterm(void)
+{
+	struct sigaction action;
+
+	if (sigaction(SIGTERM, NULL, &action) < 0 ||
+	    action.sa_flags & SA_SIGINFO || action.sa_handler != SIG_DFL)
+		return;
+	host_pid = getpid();
+	action = (struct sigaction){
+		.sa_handler = on_sigterm,
+		.sa_flags = SA_RESTART | (int)SA_RESETHAND,
+	};
+	sigaction(SIGTERM, &action, NULL);
+}
+
+static void leave_sigterm(void)
+{
+	if (host_pid)
+		signal(SIGTERM, SIG_DFL);
+}
+
 /* ---- what other threads want done ---- */
 
-void host_post(struct post *post)
+/*
+ * libuv writes to a descriptor, where a thread may be cancelled: then it would
+ * never wake the loop again, for anybody.
+ */
+bool host_post(struct post *post)
+{
+	bool taken;
+	int cancel;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+	pthread_mutex_lock(&host.posting);
+	taken = host.takes_posts;
+	if (taken) {
+		STAILQ_INSERT_TAIL(&host.posts, post, next);
+		uv_async_send(&host.posted);
+	}
+	pthread_mutex_unlock(&host.posting);
+	pthread_setcancelstate(cancel, NULL);
+	return taken;
+}
+
+/* Drivers may have threads of their own, from before to after the host. */
+static void take_posts(bool on)
 {
 	pthread_mutex_lock(&host.posting);
-	STAILQ_INSERT_TAIL(&host.posts, post, next);
+	host.takes_posts = on;
 	pthread_mutex_unlock(&host.posting);
-	uv_async_send(&host.posted);
 }
 
 static struct post *take_post(void)
@@ -572,6 +648,8 @@ static void on_posted(uv_async_t *async)
 	struct post *post;
 
 	(void)async;
+	if (terminated && !host.ended)
+		end_loop(128 + SIGTERM);
 	while ((post = take_post()))
 		post->done(post);
 	host_settle();
@@ -631,7 +709,6 @@ static void init_lists(void)
 	TAILQ_INIT(&host.waiting);
 	SLIST_INIT(&host.finished);
 	STAILQ_INIT(&host.posts);
-	pthread_mutex_init(&host.posting, NULL);
 }
 
 /* What a program cannot begin without; it is about to end where this fails. */
@@ -646,8 +723,12 @@ static int begin(void)
 	if (!error)
 		error = uv_async_init(&host.loop, &host.posted, on_posted);
 	errno = -error;
-	if (error || watch_tasks() < 0 || watch_begin() < 0 || open_link() < 0)
+	if (error)
 		return -1;
+	take_posts(true);
+	if (watch_tasks() < 0 || watch_begin() < 0 || open_link() < 0)
+		return -1;
+	catch_sigterm();
 	return watchdog_start((int)host.options->watchdog_ms,
 			      link_fd(host.link));
 }
@@ -727,12 +808,14 @@ void host_end(void)
 		name_stubborn();
 		return;
 	}
+	leave_sigterm();
+	take_posts(false);
+	on_posted(&host.posted); /* what came last */
 	link_close(host.link);
 	uv_walk(&host.loop, close_handle, NULL);
 	uv_run(&host.loop, UV_RUN_DEFAULT);
 	uv_loop_close(&host.loop);
 	watch_end();
-	pthread_mutex_destroy(&host.posting);
 }
 
 int host_run(const struct host_options *options, struct drivers *drivers)

@@ -67,8 +67,9 @@ struct host {
 
 	uint64_t last_outlet;
 	uint64_t running; /* the outlet whose callback runs, or 0 */
-	struct reclaim_outlet *outlets; /* by their numbers */
-	struct reclaim_outlet *by_down; /* by monitors of their tasks */
+	struct reclaim_outlet *outlets;	   /* by their numbers */
+	struct reclaim_outlet *last_found; /* of them, or NULL */
+	struct reclaim_outlet *by_down;	   /* by monitors of their tasks */
 	struct client *clients;
 	TAILQ_HEAD(, reclaim_outlet) touched; /* to be settled */
 	/* With output for a link that is full. */
@@ -76,6 +77,7 @@ struct host {
 	SLIST_HEAD(, reclaim_outlet) finished; /* to be freed */
 
 	pthread_mutex_t posting; /* guards: */
+	bool takes_posts;
 	STAILQ_HEAD(, post) posts;
 	uv_async_t posted;
 
@@ -102,8 +104,11 @@ void host_end(void);
 /* After each event's callbacks. */
 void host_settle(void);
 
-/* From another thread; the post is the host's until `done` is called. */
-void host_post(struct post *post);
+/*
+ * From another thread; the post is the host's until `done` is called.  False:
+ * there is no host yet, or no more; for as long as jobs run there is.
+ */
+bool host_post(struct post *post);
 
 /* A frame for the other end; dropped where there is nobody, or no memory. */
 int host_send(enum wire_type type, uint64_t first, uint64_t second,

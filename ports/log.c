@@ -93,7 +93,11 @@ static void post_entry(const struct entry *entry)
 	posted++;
 	*copy = *entry;
 	copy->post.done = send_posted;
-	host_post(&copy->post);
+	if (host_post(&copy->post))
+		return;
+	write_stderr(copy->text);
+	posted--;
+	free(copy);
 }
 
 static void name_task(struct entry *entry, reclaim_tid task)

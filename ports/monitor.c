@@ -17,12 +17,18 @@ struct process_monitor {
 };
 
 static struct process_monitor *monitors;
+
+/* Is always there, so that the table is: 0 is no monitor's. */
+static struct process_monitor nobody_s;
+
 static uint64_t last_ref;
 
 static struct process_monitor *find(uint64_t ref)
 {
 	struct process_monitor *monitor;
 
+	if (!ref)
+		return NULL;
 	HASH_FIND(hh, monitors, &ref, sizeof(ref), monitor);
 	return monitor;
 }
@@ -77,7 +83,8 @@ static struct process_monitor *add(struct reclaim_outlet *outlet)
 		return NULL;
 	monitor->ref = ++last_ref;
 	monitor->outlet = outlet;
-	if (!HASH_TRY(hh, monitors, ref, monitor)) {
+	if (!HASH_RESERVE(monitors, &nobody_s, ref, sizeof(nobody_s.ref)) ||
+	    !HASH_TRY(hh, monitors, ref, monitor)) {
 		free(monitor);
 		errno = ENOMEM;
 		return NULL;

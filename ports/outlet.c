@@ -26,11 +26,15 @@
 #define LOW_WATERMARK  ((size_t)64 << 10)
 #define HIGH_WATERMARK ((size_t)256 << 10)
 
+/* Frames often come one after another for the same. */
 struct reclaim_outlet *outlet_find(uint64_t id)
 {
-	struct reclaim_outlet *outlet;
+	struct reclaim_outlet *outlet = host.last_found;
 
+	if (outlet && outlet->id == id)
+		return outlet;
 	HASH_FIND(hh, host.outlets, &id, sizeof(id), outlet);
+	host.last_found = outlet;
 	return outlet;
 }
 
@@ -378,6 +382,7 @@ static void bury(struct reclaim_outlet *outlet)
 			  (uint32_t)outlet->status, 0, NULL, 0);
 	refuse(outlet->id, outlet->reason);
 	HASH_DEL(host.outlets, outlet);
+	host.last_found = NULL;
 	LIST_REMOVE(outlet, of_client);
 	outlet->client->count--;
 	client_put(outlet->client);

@@ -24,10 +24,10 @@ enum stage {
 	OUTLET_GONE
 };
 
-/* Bytes that wait, not more than an outlet may have. */
+/* What waits, not more than an outlet may have. */
 struct waiting {
 	STAILQ_HEAD(, piece) pieces;
-	size_t bytes;
+	size_t bytes, frames;
 };
 
 struct call;
@@ -58,6 +58,7 @@ struct reclaim_outlet {
 	int64_t may_send;    /* credit */
 	int64_t may_receive; /* the other end's */
 	size_t consumed;     /* and not yet given back */
+	size_t late;	     /* that has come while the other end had none */
 	struct waiting input, output;
 	size_t low, high;
 

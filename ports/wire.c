@@ -3,6 +3,7 @@
 
 #include "ports/wire_private.h"
 
+#include <endian.h>
 #include <string.h>
 
 /* How many bytes each of a frame's numbers takes. */
@@ -20,17 +21,27 @@ static const unsigned char heads[WIRE_TYPES][3] = {
 	[WIRE_EXIT_STATUS] = {8, 4},
 };
 
-static uint64_t get(const unsigned char *at, size_t width)
+/* Widths are 1, 2, 4 and 8. */
+static inline uint64_t get(const unsigned char *at, size_t width)
 {
 	uint64_t value = 0;
 
+	if (width == 8) {
+		memcpy(&value, at, 8);
+		return be64toh(value);
+	}
 	while (width--)
 		value = value << 8 | *at++;
 	return value;
 }
 
-static void put(unsigned char *at, size_t width, uint64_t value)
+static inline void put(unsigned char *at, size_t width, uint64_t value)
 {
+	if (width == 8) {
+		value = htobe64(value);
+		memcpy(at, &value, 8);
+		return;
+	}
 	for (; width--; value >>= 8)
 		at[width] = (unsigned char)value;
 }
@@ -45,7 +56,7 @@ int wire_read(const unsigned char *body, size_t len, struct wire_frame *frame)
 		return WIRE_MALFORMED;
 	if (frame->type == 0 || frame->type >= WIRE_TYPES)
 		return WIRE_UNKNOWN;
-	for (i = 0; i < 3; i++) {
+	for (i = 0; i < 3 && heads[frame->type][i]; i++) {
 		size_t width = heads[frame->type][i];
 
 		if ((size_t)(end - at) < width)
@@ -80,7 +91,7 @@ size_t wire_head(unsigned char head[WIRE_HEAD_MAX], enum wire_type type,
 	size_t i;
 
 	*at++ = (unsigned char)type;
-	for (i = 0; i < 3; i++) {
+	for (i = 0; i < 3 && heads[type][i]; i++) {
 		put(at, heads[type][i], field[i]);
 		at += heads[type][i];
 	}

@@ -77,8 +77,9 @@ struct wire_hello {
 	size_t max_frame;
 };
 
-/* The longest head, and a hello's without its term. */
+/* The longest head, one of data, and a hello's without its term. */
 #define WIRE_HEAD_MAX	21
+#define WIRE_DATA_HEAD	9
 #define WIRE_HELLO_SIZE 14
 
 /*

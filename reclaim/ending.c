@@ -613,12 +613,14 @@ static void give_up_on(struct task *task)
 	char label[64];
 
 	report_label(task, label, sizeof(label));
+	ledger_abandon(task);
 	task_unlink(task);
 	task->state = TASK_ENDED;
 	lock_drop(&tables);
 	reclaim_say(RECLAIM_WARNING,
-		    "the process exits while task %s still runs: what it "
-		    "holds is left to the kernel",
+		    "the process exits while task %s still runs: its child "
+		    "processes are killed, what else it holds is left to the "
+		    "kernel",
 		    label);
 	lock_take(&tables);
 }

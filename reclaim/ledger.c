@@ -273,6 +273,14 @@ void ledger_run(const struct entry *held)
 	thread_leave_to(depth);
 }
 
+/* NULL for a kind of the program's, and for an action. */
+static const struct kind *builtin_kind(const struct entry *entry)
+{
+	if (!(entry->kind->fork & KIND_BUILTIN) || is_action(entry))
+		return NULL;
+	return (const struct kind *)entry->kind;
+}
+
 bool ledger_stop(const struct task *task)
 {
 	bool stopped = true;
@@ -281,13 +289,24 @@ bool ledger_stop(const struct task *task)
 	if (task->ledger.threads == 0)
 		return true;
 	for (entry = task->ledger.newest; entry; entry = entry->older) {
-		const struct kind *kind = (const struct kind *)entry->kind;
+		const struct kind *kind = builtin_kind(entry);
 
-		if (entry->kind->fork & KIND_BUILTIN && !is_action(entry) &&
-		    kind->stop && !kind->stop(entry))
+		if (kind && kind->stop && !kind->stop(entry))
 			stopped = false;
 	}
 	return stopped;
+}
+
+void ledger_abandon(const struct task *task)
+{
+	const struct entry *entry;
+
+	for (entry = task->ledger.newest; entry; entry = entry->older) {
+		const struct kind *kind = builtin_kind(entry);
+
+		if (kind && kind->abandon)
+			kind->abandon(entry);
+	}
 }
 
 /*
@@ -324,9 +343,9 @@ void ledger_release_after(struct task *task, uint64_t at)
 
 static void drop(struct entry *entry)
 {
-	const struct kind *kind = (const struct kind *)entry->kind;
+	const struct kind *kind = builtin_kind(entry);
 
-	if (entry->kind->fork & KIND_BUILTIN && !is_action(entry) && kind->drop)
+	if (kind && kind->drop)
 		kind->drop(entry);
 	ledger_remove(entry);
 }

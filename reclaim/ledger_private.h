@@ -43,6 +43,11 @@ struct kind {
 	/* What runs is asked to stop: whether it has.  The tables are locked.
 	 */
 	bool (*stop)(const struct entry *entry);
+	/*
+	 * The process exits and its task cannot end: what is not to outlive
+	 * the process is to go all the same.  The tables are locked.
+	 */
+	void (*abandon)(const struct entry *entry);
 	/* In a forked child, where it is dropped: free its record. */
 	void (*drop)(const struct entry *entry);
 };
@@ -153,6 +158,9 @@ void ledger_release_after(struct task *task, uint64_t at);
 
 /* Ask the threads in a task to stop: whether they have. */
 bool ledger_stop(const struct task *task);
+
+/* The process exits, and this task does not end: see struct kind. */
+void ledger_abandon(const struct task *task);
 
 /* Run one release.  The tables are not locked; the entry was removed. */
 void ledger_run(const struct entry *held);

@@ -156,7 +156,7 @@ START_TEST(each_way_to_end_is_told)
 	expect_down(ref, a, ways[_i].status);
 	ck_assert(!exists(a));
 	reclaim_end(b, 0);
-	expect_silence();
+	expect_nothing();
 }
 END_TEST
 
@@ -173,7 +173,7 @@ START_TEST(each_way_to_end_breaks_a_link)
 		end_task(c);
 	}
 	reclaim_end(b, 0);
-	expect_silence();
+	expect_nothing();
 }
 END_TEST
 
@@ -191,7 +191,7 @@ START_TEST(each_monitor_is_told)
 	receive_next();
 	ck_assert(msg.ref == ref || msg.ref == second);
 	expect_down(ref + second - msg.ref, a, 7);
-	expect_silence();
+	expect_nothing();
 }
 END_TEST
 
@@ -244,7 +244,7 @@ START_TEST(what_never_was_is_told_at_once)
 	ref = monitor(0);
 	expect_down(ref, 0, RECLAIM_NOPROC);
 	ck_fails(reclaim_demonitor(ref, 1), -1, ENOENT);
-	expect_silence();
+	expect_nothing();
 }
 END_TEST
 
@@ -292,7 +292,7 @@ START_TEST(one_may_monitor_oneself)
 	work_no_longer();
 	end_with_7(a);
 	ref = monitor(root);
-	expect_silence();
+	expect_nothing();
 	ck_works(reclaim_demonitor(ref, 0));
 }
 END_TEST
@@ -350,7 +350,7 @@ START_TEST(one_that_is_ending_has_not_ended)
 	sem_wait(&there);
 	ref = monitor(a);
 	link_from(b, a);
-	expect_silence();
+	expect_nothing();
 	ck_works(reclaim_send(a, "x", 2));
 	sem_post(&gate);
 	expect_down(ref, a, 7);
@@ -366,7 +366,7 @@ START_TEST(demonitor_before_the_end)
 	ck_works(reclaim_demonitor(monitor(a), 1));
 	ck_assert_int_eq(reclaim_monitored_by(a, NULL, 0), 0);
 	end_with_7(a);
-	expect_silence();
+	expect_nothing();
 }
 END_TEST
 
@@ -380,7 +380,7 @@ START_TEST(demonitor_takes_away_one)
 	ck_works(reclaim_demonitor(ref, 0));
 	end_with_7(a);
 	expect_down(second, a, 7);
-	expect_silence();
+	expect_nothing();
 }
 END_TEST
 
@@ -411,7 +411,7 @@ START_TEST(demonitor_flushes_its_message_alone)
 	expect_text("between");
 	ref = monitor(never_was());
 	ck_works(reclaim_demonitor(ref, 1));
-	expect_silence();
+	expect_nothing();
 }
 END_TEST
 
@@ -496,7 +496,7 @@ START_TEST(a_watcher_that_ends_first_leaves_nothing)
 		ck_assert_int_eq(reclaim_monitored_by(b, NULL, 0), 0);
 	}
 	end_with_7(b);
-	expect_silence();
+	expect_nothing();
 }
 END_TEST
 
@@ -518,7 +518,7 @@ START_TEST(a_thousand_watchers_are_told)
 		ck_assert(!told[i]);
 		told[i] = true;
 	}
-	expect_silence();
+	expect_nothing();
 }
 END_TEST
 
@@ -660,7 +660,7 @@ START_TEST(unlink_where_there_is_none)
 	ck_works(reclaim_unlink(0));
 	ck_works(reclaim_unlink(root));
 	ck_works(reclaim_unlink(never_was()));
-	expect_silence();
+	expect_nothing();
 }
 END_TEST
 
@@ -707,7 +707,7 @@ START_TEST(an_end_without_error_ends_nobody)
 	ck_assert(exists(b));
 	ck_assert_int_eq(reclaim_links(b, NULL, 0), 0);
 	work_for(b);
-	expect_silence();
+	expect_nothing();
 	work_no_longer();
 	end_task(b);
 }
@@ -724,7 +724,7 @@ START_TEST(who_traps_is_told)
 	ck_works(reclaim_end(a, statuses[_i]));
 	work_for(b);
 	expect_exit(a, statuses[_i]);
-	expect_silence();
+	expect_nothing();
 	ck_assert_int_eq(reclaim_links(b, NULL, 0), 0);
 	work_no_longer();
 	end_task(b);
@@ -741,7 +741,7 @@ START_TEST(the_root_is_told_without_trapping)
 	link_from(a, root);
 	ck_works(reclaim_end(a, statuses[_i]));
 	expect_exit(a, statuses[_i]);
-	expect_silence();
+	expect_nothing();
 }
 END_TEST
 
@@ -804,10 +804,10 @@ START_TEST(a_link_to_nobody)
 	ck_works(reclaim_link(never_was()));
 	expect_exit(never_was(), RECLAIM_NOPROC);
 	ck_assert_int_eq(reclaim_links(a, NULL, 0), 0);
-	expect_silence();
+	expect_nothing();
 	work_no_longer();
 	end_task(a);
-	expect_silence();
+	expect_nothing();
 }
 END_TEST
 
@@ -819,7 +819,7 @@ START_TEST(a_link_to_oneself_is_none)
 	end_with_7(a);
 	ck_works(reclaim_link(root));
 	ck_assert_int_eq(reclaim_links(root, NULL, 0), 0);
-	expect_silence();
+	expect_nothing();
 }
 END_TEST
 
@@ -838,7 +838,7 @@ START_TEST(a_parent_and_its_child_may_be_linked)
 	ref = monitor(b);
 	end_with_7(a);
 	expect_down(ref, b, RECLAIM_KILLED);
-	expect_silence();
+	expect_nothing();
 }
 END_TEST
 
@@ -856,7 +856,7 @@ START_TEST(the_first_status_stays)
 	ck_assert(exists(b));
 	work_no_longer();
 	ck_assert(!exists(c));
-	expect_silence();
+	expect_nothing();
 }
 END_TEST
 
@@ -1064,7 +1064,7 @@ START_TEST(one_that_was_entered_ends_when_it_is_left)
 	link_from(a, b);
 	ref = monitor(b);
 	end_with_7(a);
-	expect_silence();
+	expect_nothing();
 	ck_assert(exists(b));
 	sem_post(&gate);
 	expect_down(ref, b, 7);
@@ -1245,7 +1245,7 @@ START_TEST(a_child_has_bonds_of_its_own)
 		_exit(0);
 	}
 	wait_for_child(pid);
-	expect_silence();
+	expect_nothing();
 	end_with_7(a);
 	expect_down(ref, a, 7);
 	ck_assert(!exists(b));

@@ -91,15 +91,20 @@ static void *answer_from_here(void *arg)
 	return NULL;
 }
 
-static void answer_by_thread(uint64_t call)
+static void on_a_thread(uint64_t call, void *(*answer)(void *))
 {
 	uint64_t *arg = malloc(sizeof(call));
 	pthread_t thread;
 
 	*arg = call;
 	must(reclaim_call_keep(call) == 0);
-	must(pthread_create(&thread, NULL, answer_from_here, arg) == 0);
+	must(pthread_create(&thread, NULL, answer, arg) == 0);
 	pthread_detach(thread);
+}
+
+static void answer_by_thread(uint64_t call)
+{
+	on_a_thread(call, answer_from_here);
 }
 
 static void keep(uint64_t call)
@@ -132,6 +137,19 @@ static void answer_at_length(uint64_t call)
 	reclaim_put_binary(&term, long_text, sizeof(long_text));
 	must(reclaim_call_reply(call, &term) < 0 && errno == EMSGSIZE);
 	must(reply_atom(call, "short") < 0 && errno == ENOENT);
+}
+
+/* That it is too long is found out later: the client is told. */
+static void *answer_at_length_from_here(void *arg)
+{
+	static char long_text[5000];
+	uint64_t call = *(uint64_t *)arg;
+
+	free(arg);
+	must(reclaim_call_data(call, long_text, (size_t)-1) < 0 &&
+	     errno == ENOMEM);
+	must(reclaim_call_data(call, long_text, sizeof(long_text)) == 0);
+	return NULL;
 }
 
 static void answer_unknown(uint64_t call)
@@ -218,6 +236,8 @@ static void clerk_control(struct reclaim_outlet *outlet, uint64_t call,
 		must(reply_atom(call, "term") < 0 && errno == EINVAL);
 	if (operation == 2)
 		must(reclaim_call_error(call, "no") == 0);
+	else if (operation == 4)
+		on_a_thread(call, answer_at_length_from_here);
 	else if (operation < 3 || operation == UINT32_MAX)
 		must(reclaim_call_data(call, data, len) == 0);
 }
@@ -372,6 +392,10 @@ START_TEST(an_answer_that_is_too_long_is_an_error)
 	expect("opened 1 262144");
 	say_call(1, 5, "at_length");
 	expect("reply 5 error emsgsize");
+	say_control(1, 6, 4, "");
+	expect("monitor 1 6");
+	expect("reply 6 error emsgsize");
+	expect("demonitor 1");
 	expect_silence();
 	leave_host();
 }

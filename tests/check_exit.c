@@ -670,6 +670,30 @@ START_TEST(a_task_that_a_stranger_is_in_is_given_up)
 }
 END_TEST
 
+static void exit_with_a_child_in_there(void)
+{
+	entered = task_with(0, "a");
+	reclaim_enter(entered);
+	if (save_fork() == 0) {
+		signal(SIGTERM, SIG_IGN);
+		sleep_for_ever();
+	}
+	reclaim_leave();
+	start_thread(be_in_it);
+	await_there();
+	exit(0);
+}
+
+/* It holds the pipe: that this returns is the proof. */
+START_TEST(a_child_does_not_outlive_the_process)
+{
+	struct outcome outcome = outcome_of(exit_with_a_child_in_there);
+
+	ck_assert(outcome.exited);
+	ck_assert_str_eq(strchr(outcome.text, '}'), "}");
+}
+END_TEST
+
 static void *deaf_worker(void *arg)
 {
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
@@ -1000,6 +1024,7 @@ static void fill(Suite *suite)
 	tcase_add_test(tcase, one_that_had_exited_is_no_hindrance);
 	tcase_add_test(tcase, those_above_and_beside_it_end_all_the_same);
 	tcase_add_test(tcase, a_task_that_a_stranger_is_in_is_given_up);
+	tcase_add_test(tcase, a_child_does_not_outlive_the_process);
 	tcase_add_test(tcase, a_deaf_worker_is_given_up);
 	tcase_add_test(tcase, workers_are_waited_for_in_their_turn);
 	tcase_add_test(tcase, exit_itself_in_a_tasks_thread_ends_the_process);

@@ -56,7 +56,7 @@ START_TEST(notices_nothing_where_there_is_nothing)
 
 	ck_assert_int_ge(fd, 0);
 	close(fd);
-	expect_silence();
+	expect_nothing();
 }
 END_TEST
 
@@ -69,7 +69,7 @@ START_TEST(notices_an_open_fd)
 	snprintf(words, sizeof(words), "descriptor %d is new: /dev/zero", fd);
 	expect(words);
 	close(fd);
-	expect_silence();
+	expect_nothing();
 }
 END_TEST
 
@@ -114,7 +114,7 @@ START_TEST(notices_a_child)
 	expect("running");
 	kill(pid, SIGKILL);
 	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
-	expect_silence();
+	expect_nothing();
 }
 END_TEST
 
@@ -129,7 +129,7 @@ START_TEST(notices_a_zombie)
 	ck_assert_int_eq(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
 	expect("not waited for");
 	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
-	expect_silence();
+	expect_nothing();
 }
 END_TEST
 
@@ -150,7 +150,7 @@ START_TEST(notices_a_thread)
 	sem_post(&go);
 	pthread_join(thread, NULL);
 	sem_destroy(&go);
-	expect_silence();
+	expect_nothing();
 }
 END_TEST
 
@@ -161,7 +161,7 @@ START_TEST(notices_memory)
 	ck_assert_ptr_nonnull(block);
 	expect("blocks, had");
 	save_free(block);
-	expect_silence();
+	expect_nothing();
 }
 END_TEST
 
@@ -172,7 +172,7 @@ START_TEST(notices_a_task)
 	ck_assert_uint_ne(tid, 0);
 	expect("children, had");
 	ck_assert_int_eq(reclaim_end(tid, 0), 0);
-	expect_silence();
+	expect_nothing();
 }
 END_TEST
 
@@ -188,7 +188,7 @@ START_TEST(notices_an_action)
 	ck_assert_int_eq(reclaim_defer(act, NULL, &token), 0);
 	expect("actions, had");
 	ck_assert_int_eq(reclaim_undefer(token, 0), 0);
-	expect_silence();
+	expect_nothing();
 }
 END_TEST
 
@@ -201,7 +201,7 @@ START_TEST(notices_a_handle)
 	ck_assert_int_eq(reclaim_track(&kind, NULL, &token), 0);
 	expect("handles, had");
 	ck_assert_int_eq(reclaim_undefer(token, 0), 0);
-	expect_silence();
+	expect_nothing();
 }
 END_TEST
 

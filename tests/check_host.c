@@ -11,9 +11,11 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* ---- drivers ---- */
@@ -687,6 +689,23 @@ START_TEST(the_only_outlet_of_a_client_is_given_to_and_fro)
 }
 END_TEST
 
+START_TEST(who_has_all_outlets_is_given_none)
+{
+	meet_host(RECLAIM_DRIVERS(&echo), "--outlets 1");
+	say_open(1, 7, "echo");
+	say_open(2, 8, "echo");
+	expect("opened 1 262144");
+	expect("opened 2 262144");
+	say(WIRE_GIVE, 1, 8, 0, "<0.8.0>", 7);
+	expect("closed 1 system_limit");
+	say_data(2, "still here");
+	expect("data 2 still here");
+	say_one(WIRE_CLIENT_DOWN, 8);
+	expect("closed 2 client_down");
+	leave_host();
+}
+END_TEST
+
 START_TEST(nobody_is_no_client_to_give_to)
 {
 	meet_host(RECLAIM_DRIVERS(&echo), NULL);
@@ -945,6 +964,61 @@ static bool is_end_of_frame(size_t at)
 }
 
 /* The emulator goes after any byte: within a frame that is told. */
+/* As a thread of a driver's own does, and what a library does when loaded. */
+static void *talk_to_nobody(void *words)
+{
+	reclaim_log(RECLAIM_LOG_NOTICE, "%s", (char *)words);
+	must(reclaim_call_error(1, "nobody") < 0 && errno == ENOENT);
+	return words;
+}
+
+static void *on_another_thread(void *(*run)(void *), char *words)
+{
+	pthread_t thread;
+
+	must(pthread_create(&thread, NULL, run, words) == 0);
+	must(pthread_join(thread, NULL) == 0);
+	return words;
+}
+
+static void be_host_without_input(int in, int err)
+{
+	char name[] = "host", before[] = "before", after[] = "after";
+	char *argv[] = {name, NULL};
+
+	must(dup2(in, 0) == 0 && dup2(err, 1) == 1 && dup2(err, 2) == 2);
+	reclaim_on_report(NULL, NULL);
+	talk_to_nobody(before);
+	on_another_thread(talk_to_nobody, before);
+	must(reclaim_port_main(1, argv, RECLAIM_DRIVERS(&echo)) == 0);
+	talk_to_nobody(after);
+	on_another_thread(talk_to_nobody, after);
+	_exit(0);
+}
+
+START_TEST(what_is_logged_without_a_host_goes_to_stderr)
+{
+	int in[2], err[2], status;
+	char said[200] = "";
+	pid_t child;
+
+	ck_works(pipe(in));
+	ck_works(pipe(err));
+	close(in[1]);
+	child = fork();
+	if (!child)
+		be_host_without_input(in[0], err[1]);
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert_int_eq(status, 0);
+	ck_assert_int_gt(read(err[0], said, sizeof(said) - 1), 0);
+	ck_assert_str_eq(said, "reclaim: before\nreclaim: before\n"
+			       "reclaim: after\nreclaim: after\n");
+	close(in[0]);
+	close(err[0]);
+	close(err[1]);
+}
+END_TEST
+
 START_TEST(the_end_of_input_wherever_it_comes)
 {
 	size_t cut, step = under_valgrind() ? 17 : 1;
@@ -1169,6 +1243,7 @@ static void fill(Suite *suite)
 	tcase_add_test(tcase, an_outlet_is_given_away);
 	tcase_add_test(tcase, an_outlet_is_given_to_its_own_client);
 	tcase_add_test(tcase, the_only_outlet_of_a_client_is_given_to_and_fro);
+	tcase_add_test(tcase, who_has_all_outlets_is_given_none);
 	tcase_add_test(tcase, nobody_is_no_client_to_give_to);
 
 	tcase = speaker_case(suite, "names");
@@ -1181,6 +1256,7 @@ static void fill(Suite *suite)
 	tcase_add_test(tcase, the_end_of_input_while_an_open_is_under_way);
 	tcase_add_test(tcase, the_end_of_input_ends_child_processes);
 	tcase_add_test(tcase, the_end_of_input_wherever_it_comes);
+	tcase_add_test(tcase, what_is_logged_without_a_host_goes_to_stderr);
 
 	tcase = speaker_case(suite, "plain");
 	tcase_add_test(tcase, a_plain_port_is_one_outlet);

@@ -177,6 +177,21 @@ static int run_log(void *arg)
 	return 0;
 }
 
+/* Where it is cancelled it has just woken the loop, or is about to. */
+static int run_chatty(void *arg)
+{
+	int i;
+
+	(void)arg;
+	jot("runs ");
+	for (i = 0;; i++) {
+		reclaim_log(RECLAIM_LOG_DEBUG, "again");
+		if (i % 1000 == 999)
+			pthread_testcancel();
+	}
+	return 0;
+}
+
 static const struct reclaim_job jobs[] = {
 	{"short", run_short, NULL, 0},
 	{"reply", run_reply, NULL, 0},
@@ -190,6 +205,7 @@ static const struct reclaim_job jobs[] = {
 	{"thread_exit", run_thread_exit, NULL, 0},
 	{"task_exit", run_task_exit, NULL, 0},
 	{"log", run_log, NULL, 0},
+	{"chatty", run_chatty, NULL, 0},
 };
 
 /* ---- the driver ---- */
@@ -518,6 +534,22 @@ START_TEST(jobs_go_on_where_threads_are_cancelled)
 }
 END_TEST
 
+START_TEST(a_job_that_talks_is_cancelled)
+{
+	meet_boss(NULL);
+	say_data(1, "chatty:a");
+	await_jot("runs");
+	expect_silence();
+	say_one(WIRE_CLIENT_DOWN, 7);
+	expect("closed 1 client_down");
+	say_open(2, 8, "boss");
+	expect("opened 2 262144");
+	say_data(2, "short:a");
+	await_jot("42");
+	leave_host();
+}
+END_TEST
+
 START_TEST(a_job_with_cancel_is_asked_until_it_returns)
 {
 	meet_boss(NULL);
@@ -669,6 +701,7 @@ static void fill(Suite *suite)
 	tcase_add_test(tcase, an_ordered_job_that_waits_never_begins);
 	tcase_add_test(tcase, a_job_without_cancel_is_stopped_where_it_waits);
 	tcase_add_test(tcase, jobs_go_on_where_threads_are_cancelled);
+	tcase_add_test(tcase, a_job_that_talks_is_cancelled);
 	tcase_add_test(tcase, a_job_with_cancel_is_asked_until_it_returns);
 	tcase_add_test(tcase,
 		       what_a_job_was_given_is_there_as_long_as_it_is_asked);

@@ -47,13 +47,31 @@ static void output_pieces(struct reclaim_outlet *outlet)
 	must(reclaim_outlet_outputv(outlet, pieces, -1) < 0 && errno == EINVAL);
 }
 
+/* A frame of 4 KiB has room for 4,087.  And what read(2) says may be -1. */
 static void output_too_much(struct reclaim_outlet *outlet)
 {
 	static char much[5000];
+	const struct iovec all[] = {{much, SIZE_MAX - 10}, {much, 20}};
 
 	must(reclaim_outlet_output(outlet, much, sizeof(much)) < 0 &&
 	     errno == EMSGSIZE);
+	must(reclaim_outlet_output(outlet, much, 4088) < 0 &&
+	     errno == EMSGSIZE);
+	must(reclaim_outlet_output(outlet, much, (size_t)-1) < 0 &&
+	     errno == EMSGSIZE);
+	must(reclaim_outlet_outputv(outlet, all, 2) < 0 && errno == EMSGSIZE);
+	must(reclaim_outlet_output(outlet, much, 4087) == 0);
 	jot("emsgsize ");
+}
+
+/* Where 256 KiB may wait that is soon. */
+static void output_nothing(struct reclaim_outlet *outlet)
+{
+	int n = 0;
+
+	while (reclaim_outlet_output(outlet, "", 0) == 0)
+		must(n++ < 5000);
+	jot("enough ");
 }
 
 /* 10 bytes at a time, until it is to stop: so many are sent at all. */
@@ -62,7 +80,8 @@ static void output_until_high(struct reclaim_outlet *outlet)
 	int n = 1;
 
 	must(reclaim_outlet_watermarks(outlet, 30, 20) < 0 && errno == EINVAL);
-	must(reclaim_outlet_watermarks(outlet, 20, 40) == 0);
+	must(reclaim_outlet_watermarks(outlet, 2 * (10 + WIRE_COST),
+				       4 * (10 + WIRE_COST)) == 0);
 	while (reclaim_outlet_output(outlet, "0123456789", 10) == 0)
 		n++;
 	jot("%d ", n);
@@ -288,6 +307,7 @@ static const struct {
 	{"pieces", output_pieces},
 	{"too_much", output_too_much},
 	{"until_high", output_until_high},
+	{"nothing_often", output_nothing},
 	{"busy", busy_on},
 	{"close_with_backlog", close_with_backlog},
 	{"many_timers", many_timers},
@@ -446,8 +466,32 @@ START_TEST(what_is_longer_than_a_frame_is_refused)
 {
 	meet_both("--max-frame 4K", WINDOW);
 	say_data(1, "too_much");
+	ck_assert_uint_eq(next_frame()->len, 4087);
 	expect_silence();
 	expect_jotted("emsgsize ");
+	leave_host();
+}
+END_TEST
+
+/* What waits is copied. */
+START_TEST(what_is_longer_than_a_frame_is_refused_while_output_waits)
+{
+	meet_both("--max-frame 4K", 0);
+	say_data(1, "too_much");
+	expect_silence();
+	expect_jotted("emsgsize ");
+	say(WIRE_CREDIT, 1, 1, 0, NULL, 0);
+	ck_assert_uint_eq(next_frame()->len, 4087);
+	leave_host();
+}
+END_TEST
+
+START_TEST(frames_of_nothing_wait_within_bounds)
+{
+	meet_both(NULL, 0);
+	say_data(1, "nothing_often");
+	expect_silence();
+	expect_jotted("enough ");
 	leave_host();
 }
 END_TEST
@@ -470,6 +514,9 @@ START_TEST(who_overdraws_is_closed)
 	meet_both("--window 1K", WINDOW);
 	say_data(1, "busy");
 	say(WIRE_DATA, 1, 0, 0, much, 1024);
+	expect_silence();
+	/* A window may come late, and no more. */
+	say(WIRE_DATA, 1, 0, 0, much, 1024 - WIRE_COST);
 	expect_silence();
 	say_data(1, "nothing");
 	expect("closed 1 credit");
@@ -1120,6 +1167,9 @@ static void fill(Suite *suite)
 	tcase_add_test(tcase, a_mebibyte_comes_back);
 	tcase_add_test(tcase, pieces_are_one);
 	tcase_add_test(tcase, what_is_longer_than_a_frame_is_refused);
+	tcase_add_test(
+		tcase,
+		what_is_longer_than_a_frame_is_refused_while_output_waits);
 	tcase_add_test(tcase, a_callback_has_its_outlets_task);
 
 	tcase = speaker_case(suite, "credit");
@@ -1128,6 +1178,7 @@ static void fill(Suite *suite)
 	tcase_add_test(tcase, what_a_busy_driver_is_sent_waits);
 	tcase_add_test(tcase, output_waits_for_credit);
 	tcase_add_test(tcase, a_driver_is_told_above_and_below_its_watermarks);
+	tcase_add_test(tcase, frames_of_nothing_wait_within_bounds);
 	tcase_add_test(tcase, an_outlet_that_is_not_read_holds_up_no_other);
 	tcase_add_test(tcase, output_waits_for_a_port_that_is_full);
 	tcase_add_test(tcase, the_end_of_input_while_output_waits);

@@ -107,7 +107,7 @@ START_TEST(a_message_comes_before_the_exit)
 	work_for(b);
 	expect_text("last");
 	expect_exit(a, 5);
-	expect_silence();
+	expect_nothing();
 	work_no_longer();
 }
 END_TEST
@@ -140,7 +140,7 @@ START_TEST(a_message_of_the_last_action_does_too)
 	ck_assert_int_ne(msg.type, RECLAIM_MSG_DATA);
 	receive_next();
 	ck_assert_int_ne(msg.type, RECLAIM_MSG_DATA);
-	expect_silence();
+	expect_nothing();
 }
 END_TEST
 
@@ -183,7 +183,7 @@ START_TEST(a_thousand_messages_come_before_the_down)
 			ck_assert_int_eq(msg.type, RECLAIM_MSG_DOWN);
 			ck_assert_uint_eq(msg.ref, ref);
 		}
-		expect_silence();
+		expect_nothing();
 	}
 }
 END_TEST
@@ -205,7 +205,7 @@ START_TEST(nothing_comes_after_unlink)
 	work_no_longer();
 	ck_works(reclaim_end(a, 5));
 	work_for(b);
-	expect_silence();
+	expect_nothing();
 	work_no_longer();
 }
 END_TEST
@@ -235,7 +235,7 @@ START_TEST(one_link_gives_one_exit)
 	ck_works(reclaim_end(a, 5));
 	work_for(b);
 	expect_exit(a, 5);
-	expect_silence();
+	expect_nothing();
 	work_no_longer();
 }
 END_TEST
@@ -245,7 +245,7 @@ START_TEST(nothing_comes_after_demonitor)
 	ref = monitor(a);
 	ck_works(reclaim_demonitor(ref, _i));
 	ck_works(reclaim_end(a, 5));
-	expect_silence();
+	expect_nothing();
 }
 END_TEST
 
@@ -256,7 +256,7 @@ START_TEST(nothing_is_left_after_a_flush)
 	ck_works(reclaim_end(a, 5));
 	ck_works(reclaim_demonitor(ref, 1));
 	expect_text("last");
-	expect_silence();
+	expect_nothing();
 }
 END_TEST
 
@@ -271,7 +271,7 @@ START_TEST(two_monitors_give_two_downs)
 	ck_assert_int_eq(msg.type, RECLAIM_MSG_DOWN);
 	ck_assert(msg.ref == ref || msg.ref == second);
 	expect_down(ref + second - msg.ref, a, 5);
-	expect_silence();
+	expect_nothing();
 }
 END_TEST
 
@@ -293,7 +293,7 @@ START_TEST(a_link_and_a_monitor_give_both)
 		ck_assert_int_eq(msg.type, RECLAIM_MSG_EXIT);
 		expect_down(ref, a, 5);
 	}
-	expect_silence();
+	expect_nothing();
 	work_no_longer();
 }
 END_TEST
@@ -323,7 +323,7 @@ START_TEST(a_message_comes_before_an_exit_through_others)
 	expect_text("first");
 	expect_text("second");
 	expect_exit(b, 5);
-	expect_silence();
+	expect_nothing();
 	work_no_longer();
 }
 END_TEST
@@ -368,7 +368,7 @@ START_TEST(a_name_leads_to_whose_it_is)
 	send_from(c, reclaim_whereis("server"), "to b");
 	work_for(b);
 	expect_text("to b");
-	expect_silence();
+	expect_nothing();
 	work_no_longer();
 }
 END_TEST
@@ -409,7 +409,7 @@ START_TEST(from_many_each_order_is_kept)
 	}
 	for (t = 0; t < SENDERS; t++)
 		ck_works(pthread_join(threads[t], NULL));
-	expect_silence();
+	expect_nothing();
 }
 END_TEST
 
@@ -512,7 +512,7 @@ static void send_bin_twice(void)
 static void ends_or_esrch(void)
 {
 	expect_result(ESRCH);
-	expect_silence();
+	expect_nothing();
 }
 
 static void link_it(void)
@@ -545,7 +545,7 @@ static void exit_came(void)
 	ck_assert_int_eq(msg.type, RECLAIM_MSG_EXIT);
 	ck_assert_uint_eq(msg.from, met.victim);
 	ck_assert(msg.status == 5 || msg.status == RECLAIM_NOPROC);
-	expect_silence();
+	expect_nothing();
 }
 
 static void trap_and_link(void)
@@ -568,7 +568,7 @@ static void no_exit_came_later(void)
 	ck_assert_uint_eq(reclaim_msgq_len(), came_by_then);
 	if (came_by_then)
 		expect_exit(met.victim, 5);
-	expect_silence();
+	expect_nothing();
 }
 
 static void monitor_it(void)
@@ -585,7 +585,7 @@ static void down_came(void)
 	ck_assert_uint_eq(msg.ref, met.ref);
 	ck_assert_uint_eq(msg.from, met.victim);
 	ck_assert(msg.status == 5 || msg.status == RECLAIM_NOPROC);
-	expect_silence();
+	expect_nothing();
 }
 
 static void demonitor_it(void)
@@ -598,7 +598,7 @@ static void down_came_unless_demonitored(void)
 	expect_result(ENOENT);
 	if (!met.works)
 		expect_down(met.ref, met.victim, 5);
-	expect_silence();
+	expect_nothing();
 }
 
 static void demonitor_and_flush(void)
@@ -609,7 +609,7 @@ static void demonitor_and_flush(void)
 static void nothing_came(void)
 {
 	ck_assert(met.works);
-	expect_silence();
+	expect_nothing();
 }
 
 static void register_it(void)
@@ -757,7 +757,7 @@ static void run_round(const struct race *race)
 	work_no_longer();
 	reclaim_end(met.actor, 0);
 	ck_assert(!exists(met.victim));
-	expect_silence();
+	expect_nothing();
 }
 
 START_TEST(what_meets_an_end_has_one_of_its_outcomes)
@@ -1029,7 +1029,7 @@ START_TEST(nothing_is_left_of_many_lives)
 	for (i = RECLAIM_MSG_DATA; i <= RECLAIM_MSG_TIMEOUT; i++)
 		if (WORKERS * lives_of_each == LIVES)
 			ck_assert_uint_gt(came[i], 0);
-	expect_silence();
+	expect_nothing();
 }
 END_TEST
 

@@ -116,7 +116,7 @@ START_TEST(a_timer_is_never_early)
 		ck_assert_uint_eq(msg.from, root);
 		expect_gone(timed.ref);
 	}
-	expect_silence();
+	expect_nothing();
 }
 END_TEST
 
@@ -161,7 +161,7 @@ START_TEST(no_bytes_need_no_data)
 	ck_fails(reclaim_timer_add(HOUR, root, "", SIZE_MAX, 1), 0, ENOMEM);
 	ck_fails(reclaim_timer_add(HOUR, root, "", SIZE_MAX / 2 - 8, 1), 0,
 		 ENOMEM);
-	expect_silence();
+	expect_nothing();
 }
 END_TEST
 
@@ -189,7 +189,7 @@ START_TEST(a_timer_is_anothers)
 	expect_timeout(&timed, "to a");
 	ck_assert_uint_eq(msg.from, root);
 	work_no_longer();
-	expect_silence();
+	expect_nothing();
 	end_task(a);
 }
 END_TEST
@@ -220,7 +220,7 @@ START_TEST(who_polls_is_told)
 	work_for(a);
 	polled.fd = reclaim_msgq_fd();
 	ck_assert_int_ge(polled.fd, 0);
-	expect_silence();
+	expect_nothing();
 	timed = set(5 * MS, a, "poll", 1);
 	ck_assert_int_eq(poll(&polled, 1, LONG_MS), 1);
 	ck_assert_uint_ge(now(), timed.earliest);
@@ -356,7 +356,7 @@ START_TEST(what_is_cancelled_does_not_come)
 	ck_assert_uint_ne(timed.ref, ref);
 	expect_gone(ref);
 	expect_timeout(&timed, "ever");
-	expect_silence();
+	expect_nothing();
 }
 END_TEST
 
@@ -463,7 +463,7 @@ START_TEST(the_next_task_has_none_of_them)
 	for (i = 0; i < 200; i++) {
 		a = task_called("a");
 		work_for(a);
-		expect_silence();
+		expect_nothing();
 		work_no_longer();
 		ck_assert_int_eq(reclaim_timer_cancel_by_receiver(a), 0);
 		set((uint64_t)i * 1000, a, "late", 0);
@@ -507,7 +507,7 @@ START_TEST(they_come_in_their_order)
 		if (timed[i].earliest > latest_seen)
 			latest_seen = timed[i].earliest;
 	}
-	expect_silence();
+	expect_nothing();
 	free(timed);
 }
 END_TEST
@@ -580,7 +580,7 @@ START_TEST(a_million_are_armed_and_cancelled)
 		must(*ref);
 	}
 	ck_assert_uint_eq(reclaim_timer_closest(), UINT64_MAX);
-	expect_silence();
+	expect_nothing();
 }
 END_TEST
 
@@ -787,7 +787,7 @@ START_TEST(without_a_thread_there_is_none)
 	ck_assert_int_eq(reclaim_timer_cancel_by_receiver(root), 0);
 	timed = set(0, root, "y", 1);
 	expect_timeout(&timed, "y");
-	expect_silence();
+	expect_nothing();
 }
 END_TEST
 

@@ -11,8 +11,8 @@
  *
  * After a good hello it knows nothing of drivers.  Each outlet is opened with a
  * window of 4096, each call and control answered with itself.  Frames of the
- * emulator's other than data are repeated to the outlet that was opened last, as
- * data.  What data says is done:
+ * emulator's other than data are repeated to the outlet that was opened last.
+ * What data says is done:
  *
  *	+BYTES		written as they are: frames, or parts of some
  *	xN		exit with status N
@@ -32,8 +32,18 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { OPEN = 2, OPENED = 3, DATA = 4, CALL = 6, CONTROL = 7, REPLY = 8,
-       CLOSE = 10, CLOSED = 11, REGISTER = 17, STATISTICS = 18 };
+enum {
+	OPEN = 2,
+	OPENED = 3,
+	DATA = 4,
+	CALL = 6,
+	CONTROL = 7,
+	REPLY = 8,
+	CLOSE = 10,
+	CLOSED = 11,
+	REGISTER = 17,
+	STATISTICS = 18
+};
 
 static unsigned char frame[1 << 24];
 static unsigned char last_outlet[8];
@@ -97,7 +107,8 @@ static void put_frame(int type, const void *number, const void *data,
 /* A map without anything in it; a version that is none. */
 static void hello(const char *how)
 {
-	static const char good[] = "\x01reclaim\x00\x01\x00\x10\x00\x00\x83t\0\0\0";
+	static const char good[] =
+		"\x01reclaim\x00\x01\x00\x10\x00\x00\x83t\0\0\0";
 	static const char version[] =
 		"\x01reclaim\x00\x02\x00\x10\x00\x00\x83t\0\0\0";
 	static const char notmap[] = "\x01reclaim\x00\x01\x00\x10\x00\x00\x83j";

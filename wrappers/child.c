@@ -66,6 +66,14 @@ static void release_child(const struct entry *held)
 		;
 }
 
+static void abandon_child(const struct entry *entry)
+{
+	pid_t pid = (pid_t)(intptr_t)entry->id;
+
+	if (!is_gone(pid))
+		kill(pid, SIGKILL);
+}
+
 static int describe_child(const void *id, char *buf, size_t len)
 {
 	return snprintf(buf, len, "%d", (int)(intptr_t)id);
@@ -77,6 +85,7 @@ const struct kind child_kind = {
 		 .fork = RECLAIM_FORK_DROP | KIND_BUILTIN | KIND_FOUND_BY_ID |
 			 KIND_IS_UNIQUE},
 	.release = release_child,
+	.abandon = abandon_child,
 };
 
 int reclaim_child_detach(int pid)

@@ -147,8 +147,9 @@ is_unicode(Text) ->
 
 %% @doc Stop a host for good.
 %%
-%% Its pipe is closed, and so it ends with all that it holds; owners of outlets are
-%% told `{closed, host_down}'.
+%% Its pipe is closed, and so it ends with all that it holds; one that does not take
+%% what was sent before is killed soon. Owners of outlets are told `{closed,
+%% host_down}'.
 -spec stop_host(host()) -> ok | error().
 stop_host(Host) when ?is_host(Host) ->
     case reclaim_outlet:ask_host(Host, supervisor, infinity) of
@@ -187,9 +188,12 @@ open(Host, Driver, Args, Options) when ?is_host(Host), is_atom(Driver), is_map(O
 open(Host, Driver, Args, Options) ->
     erlang:error(badarg, [Host, Driver, Args, Options]).
 
+%% That it is open may be on its way: then it is.
 opened(Host, {error, {timeout, Alias}}) ->
-    _ = reclaim_outlet:ask_host(Host, {open_no_more, Alias}, infinity),
-    {error, timeout};
+    case reclaim_outlet:ask_host(Host, {open_no_more, Alias}, infinity) of
+        {ok, Out} -> {ok, Out};
+        _ -> {error, timeout}
+    end;
 opened(_, Answer) ->
     Answer.
 

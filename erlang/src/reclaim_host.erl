@@ -66,7 +66,7 @@
     owner :: pid(),
     credit :: auto | manual,
     state = opening :: opening | open | closing,
-    from = none :: from(),        % who waits for it to be open, or closed
+    from = none :: from(),        % who asked for it to be opened, or closed
     waiting = [] :: [{pid(), reference()}], % for credit
     name = none :: none | binary()
 }).
@@ -91,7 +91,7 @@
     outlets = #{} :: #{pos_integer() => #outlet{}},
     clients = #{} :: #{pid() => #client{}},
     monitors = #{} :: #{non_neg_integer() => reference()},
-    watched = #{} :: #{reference() => non_neg_integer()},
+    watched = #{} :: #{reference() => {non_neg_integer(), non_neg_integer()}},
     ended = #{} :: #{pos_integer() => []} % calls may still wait for these
 }).
 
@@ -104,6 +104,9 @@
 
 %% Before the term of an open frame.
 -define(OPEN_HEAD, 32).
+
+%% Before the name of a register frame.
+-define(REGISTER_HEAD, 17).
 
 %% How many bytes of what is no frame are shown.
 -define(SHOWN, 64).
@@ -251,12 +254,8 @@ about(Term) ->
     end.
 
 agreed({ok, About}, MaxFrame, Parent, Port, Options) when is_map(About), MaxFrame > 64 ->
-    Pid =
-        case erlang:port_info(Port, os_pid) of
-            {os_pid, Number} -> Number;
-            undefined -> unknown
-        end,
-    ok = reclaim_keeper:watch(self()),
+    Pid = os_pid(Port),
+    ok = reclaim_keeper:watch(self(), Port, Pid),
     {ok, #host{
         parent = Parent,
         port = Port,
@@ -269,10 +268,17 @@ agreed({ok, About}, MaxFrame, Parent, Port, Options) when is_map(About), MaxFram
 agreed(_, _, _, Port, _) ->
     refuse(Port, not_a_host).
 
-%% It may have ended meanwhile; nothing of it is left.
+%% It may have ended meanwhile; nothing of it is left, whatever it is.
 refuse(Port, Reason) ->
+    reclaim_keeper:kill(os_pid(Port)),
     close_port(Port),
     {error, Reason}.
+
+os_pid(Port) ->
+    case erlang:port_info(Port, os_pid) of
+        {os_pid, Pid} -> Pid;
+        undefined -> unknown
+    end.
 
 close_port(Port) ->
     try
@@ -400,7 +406,7 @@ opened(Number, Window, O = #outlet{out = Out, owner = Owner, from = From}, S) ->
     reclaim_outlet:opened(Out, Window),
     ets:insert(reclaim_outlets, {{self(), Number}, Owner, Out}),
     answer(From, {ok, Out}),
-    put_outlet(Number, O#outlet{state = open, from = none}, S).
+    put_outlet(Number, O#outlet{state = open}, S).
 
 closed(Number, Why, O = #outlet{out = Out, owner = Owner, state = State, from = From}, S) ->
     case State of
@@ -460,12 +466,12 @@ registered(Status, Bytes, From, Name, Number, S = #host{outlets = Outlets}) ->
     end.
 
 %% Who made the call: unknown where it has given up, and so it counts as ended.
-watch(Monitor, [{_, _, Pid, _}], S) when is_pid(Pid) ->
+watch(Monitor, [{{_, Call}, _, Pid, _}], S) when is_pid(Pid) ->
     Reference = monitor(process, Pid),
     #host{monitors = Monitors, watched = Watched} = S,
     S#host{
         monitors = Monitors#{Monitor => Reference},
-        watched = Watched#{Reference => Monitor}
+        watched = Watched#{Reference => {Monitor, Call}}
     };
 watch(Monitor, _, S) ->
     send(reclaim_wire:process_down(Monitor), S).
@@ -492,16 +498,16 @@ request({open, Term, Window, Credit}, From = {Owner, _}, S0) ->
     O = #outlet{out = Out, owner = Owner, credit = Credit, from = From},
     Frame = reclaim_wire:open(Number, Client, Window, Term),
     send(Frame, own(Owner, Number, put_outlet(Number, O, S#host{outlet = Number})));
-request({open_no_more, Alias}, {Owner, _} = From, S = #host{clients = Clients}) ->
-    answer(From, ok),
-    case Clients of
-        #{Owner := #client{outlets = Outlets}} ->
-            lists:foldl(
-                fun(Number, Acc) -> abandon(Number, {Owner, Alias}, Acc) end,
-                S,
-                maps:keys(Outlets)
-            );
-        #{} ->
+request({open_no_more, Alias}, {Owner, _} = From, S) ->
+    case asked_by({Owner, Alias}, S) of
+        {Number, O = #outlet{state = opening}} ->
+            answer(From, ok),
+            abandon(Number, O, S);
+        {_, #outlet{state = open, out = Out}} ->
+            answer(From, {ok, Out}),
+            S;
+        none ->
+            answer(From, ok),
             S
     end;
 request({close, Number}, From, S) ->
@@ -519,6 +525,11 @@ request({give, Number, Pid}, From = {Owner, _}, S0) ->
         answer(From, ok),
         send(reclaim_wire:give(Number, Client, list_to_binary(pid_to_list(Pid))), Given)
     end);
+request({register, _, Name}, From, S = #host{max_frame = Max}) when
+    byte_size(Name) + ?REGISTER_HEAD > Max
+->
+    answer(From, {error, emsgsize}),
+    S;
 request({register, Number, Name}, From, S = #host{outlets = Outlets}) ->
     case Outlets of
         #{Number := #outlet{state = open, name = Old}} ->
@@ -580,15 +591,23 @@ with_own(Number, From = {Pid, _}, S = #host{outlets = Outlets}, Do) ->
             S
     end.
 
-%% Whoever opened it waits no more: close it, and tell nobody.
-abandon(Number, From, S = #host{outlets = Outlets}) ->
-    case Outlets of
-        #{Number := O = #outlet{state = opening, from = From}} ->
-            Closing = O#outlet{state = closing, from = none},
-            send(reclaim_wire:close(Number), put_outlet(Number, Closing, S));
+%% The outlet that was asked for so, by its owner.
+asked_by({Owner, _} = From, #host{clients = Clients, outlets = Outlets}) ->
+    case Clients of
+        #{Owner := #client{outlets = Own}} ->
+            first_from(From, maps:to_list(maps:with(maps:keys(Own), Outlets)));
         #{} ->
-            S
+            none
     end.
+
+first_from(From, [Found = {_, #outlet{from = From}} | _]) -> Found;
+first_from(From, [_ | Rest]) -> first_from(From, Rest);
+first_from(_, []) -> none.
+
+%% Whoever opened it waits no more: close it, and tell nobody.
+abandon(Number, O, S) ->
+    Closing = O#outlet{state = closing, from = none},
+    send(reclaim_wire:close(Number), put_outlet(Number, Closing, S)).
 
 may_name(none, <<>>) -> {error, enoent};
 may_name(_, <<>>) -> ok;
@@ -634,7 +653,9 @@ down(Reference, Pid, S = #host{clients = Clients, watched = Watched}) ->
             send(reclaim_wire:client_down(Number), Left);
         #{} ->
             case maps:take(Reference, Watched) of
-                {Monitor, Rest} ->
+                {{Monitor, Call}, Rest} ->
+                    %% It is not answered any more.
+                    ets:delete(reclaim_calls, {self(), Call}),
                     Monitors = maps:remove(Monitor, S#host.monitors),
                     Less = S#host{watched = Rest, monitors = Monitors},
                     send(reclaim_wire:process_down(Monitor), Less);

@@ -10,11 +10,9 @@
 %% An outlet's cells are shared by all who know the outlet, and its host's
 %% process: credit, whether it is open, and what is to be given back.
 %%
-%% Credit and the number of those who have taken some, but have not written yet,
-%% are one cell.  Data may be sent while there is credit left, but what was taken
-%% in one order may be written in another.  So what is longer than the credit
-%% that is left goes only when nobody else is about to write: thus no order
-%% overdraws it.
+%% Data may be sent while there is credit left.  What was taken of it in one order
+%% may be written in another: the host knows that, and takes as much as a window
+%% of what comes late.  Who is killed in between takes its share along.
 %%
 %% A port that is busy is waited for by the host's writer alone: this asks it to
 %% write, and waits for it, as long as it likes.
@@ -22,7 +20,7 @@
 -module(reclaim_outlet).
 
 -export([new/7, number/1, host/1, opened/2, add_credit/2, end_it/2]).
--export([left/1, consumed/2, window/2, release/1]).
+-export([left/1, consumed/2, window/2]).
 -export([command/3, call/3, control/4, credit/2, ask_host/3, request/3]).
 -export([tables/0, post/3]).
 
@@ -41,24 +39,17 @@
 -opaque outlet() :: #reclaim_outlet{}.
 
 %% The cells.
--define(CREDIT, 1). % towards the host, and who is about to write
+-define(CREDIT, 1). % towards the host
 -define(STATE, 2).  % see state/1
 -define(USED, 3).   % of what came from the host, not given back yet
 -define(HALF, 4).   % of the window for it: so much is given back at once
 -define(CELLS, 4).
-
-%% How many may be about to write, at most: the low bits of CREDIT.
--define(WRITERS_BITS, 20).
--define(WRITERS, ((1 bsl ?WRITERS_BITS) - 1)).
 
 %% What a data frame costs beside its bytes.
 -define(FRAME_COST, 64).
 
 %% The longest that comes before the bytes of a frame.
 -define(HEAD, 32).
-
-%% How long somebody who is about to write is given, in ms, before a look.
--define(ABOUT_MS, 1).
 
 -type wait() :: timeout() | nosuspend.
 -type failure() :: busy | closed | emsgsize | host_down | timeout.
@@ -103,11 +94,11 @@ host(#reclaim_outlet{host = Host}) -> Host.
 
 -spec opened(outlet(), non_neg_integer()) -> ok.
 opened(#reclaim_outlet{cells = Cells}, Window) ->
-    atomics:add(Cells, ?CREDIT, Window bsl ?WRITERS_BITS).
+    atomics:add(Cells, ?CREDIT, Window).
 
 -spec add_credit(outlet(), non_neg_integer()) -> ok.
 add_credit(#reclaim_outlet{cells = Cells}, Bytes) ->
-    atomics:add(Cells, ?CREDIT, Bytes bsl ?WRITERS_BITS).
+    atomics:add(Cells, ?CREDIT, Bytes).
 
 %% Whoever has something for it from now on is told why it is over.
 -spec end_it(outlet(), closed | host_down) -> ok.
@@ -126,7 +117,7 @@ state(Cells) ->
 %% The credit that is left.
 -spec left(outlet()) -> integer().
 left(#reclaim_outlet{cells = Cells}) ->
-    atomics:get(Cells, ?CREDIT) bsr ?WRITERS_BITS.
+    atomics:get(Cells, ?CREDIT).
 
 -spec window(in, outlet()) -> pos_integer().
 window(in, #reclaim_outlet{cells = Cells}) ->
@@ -154,46 +145,31 @@ command(Outlet = #reclaim_outlet{max_frame = Max}, IoData, Wait) ->
     end.
 
 take(Outlet = #reclaim_outlet{cells = Cells}, IoData, Cost, Until) ->
-    Before = atomics:get(Cells, ?CREDIT),
-    case may_take(Before, Cost) of
-        yes ->
-            After = Before - (Cost bsl ?WRITERS_BITS) + 1,
-            case atomics:compare_exchange(Cells, ?CREDIT, Before, After) of
+    case atomics:get(Cells, ?CREDIT) of
+        Left when Left > 0 ->
+            case atomics:compare_exchange(Cells, ?CREDIT, Left, Left - Cost) of
                 ok -> put_data(Outlet, IoData, Cost, Until);
                 _ -> take(Outlet, IoData, Cost, Until)
             end;
-        No ->
-            wait_and_take(No, Outlet, IoData, Cost, Until)
+        _ ->
+            wait_and_take(Outlet, IoData, Cost, Until)
     end.
-
-may_take(Cell, Cost) when Cell bsr ?WRITERS_BITS >= Cost -> yes;
-may_take(Cell, _) when Cell bsr ?WRITERS_BITS =< 0 -> no_credit;
-may_take(Cell, _) when Cell band ?WRITERS =:= 0 -> yes;
-may_take(_, _) -> others.
 
 put_data(Outlet = #reclaim_outlet{number = Number, cells = Cells}, IoData, Cost, Until) ->
     Result =
         case state(Cells) of
-            open -> write(Outlet, reclaim_wire:data(Number, IoData), Cells, Until);
+            open -> write(Outlet, reclaim_wire:data(Number, IoData), Until);
             Over -> Over
         end,
-    Result =:= ok orelse give_back(Cells, Cost),
+    Result =:= ok orelse atomics:add(Cells, ?CREDIT, Cost),
     Result.
 
-give_back(Cells, Cost) ->
-    atomics:add(Cells, ?CREDIT, (Cost bsl ?WRITERS_BITS) - 1).
-
-%% It has been written.
--spec release(atomics:atomics_ref() | none) -> ok.
-release(none) -> ok;
-release(Cells) -> atomics:sub(Cells, ?CREDIT, 1).
-
-wait_and_take(Why, Outlet, IoData, Cost, Until) ->
+wait_and_take(Outlet, IoData, Cost, Until) ->
     case state(Outlet#reclaim_outlet.cells) of
         open when Until =:= nosuspend ->
             {error, busy};
         open ->
-            case wait(Why, Outlet, Until) of
+            case wait(Outlet, Until) of
                 ok -> take(Outlet, IoData, Cost, Until);
                 Error -> Error
             end;
@@ -201,13 +177,7 @@ wait_and_take(Why, Outlet, IoData, Cost, Until) ->
             Over
     end.
 
-%% Those who are about to write have credit: they soon will have written.
-wait(others, _, Until) ->
-    case left_of(Until) of
-        0 -> {error, timeout};
-        _ -> receive after ?ABOUT_MS -> ok end
-    end;
-wait(no_credit, #reclaim_outlet{host = Host, number = Number}, Until) ->
+wait(#reclaim_outlet{host = Host, number = Number}, Until) ->
     case ask_host(Host, {wait, Number}, left_of(Until)) of
         {error, {timeout, Alias}} ->
             Host ! {'$reclaim', none, {wait_no_more, Number, Alias}},
@@ -262,7 +232,7 @@ enlist(Key, Alias, Number) ->
 send_and_wait(Outlet, Call, Alias, Frame, Until) ->
     case state(Outlet#reclaim_outlet.cells) of
         open ->
-            case write(Outlet, Frame, none, Until) of
+            case write(Outlet, Frame, Until) of
                 ok -> await(Outlet, Call, Alias, Until);
                 Error -> forget(Outlet, Call, Alias), Error
             end;
@@ -354,21 +324,20 @@ ask(Host, Message) ->
 
 %% ---- writing ----
 
-%% Cells: of the outlet whose credit was taken.
-write(#reclaim_outlet{port = Port} = Outlet, Frame, Cells, Until) ->
+write(#reclaim_outlet{port = Port} = Outlet, Frame, Until) ->
     try erlang:port_command(Port, Frame, [nosuspend]) of
-        true -> release(Cells);
+        true -> ok;
         false when Until =:= nosuspend -> {error, busy};
-        false -> have_written(Outlet, Frame, Cells, Until)
+        false -> have_written(Outlet, Frame, Until)
     catch
         error:badarg -> {error, host_down}
     end.
 
 %% What the writer has taken out of the table is as good as written.
-have_written(#reclaim_outlet{host = Host, writer = Writer}, Frame, Cells, Until) ->
+have_written(#reclaim_outlet{host = Host, writer = Writer}, Frame, Until) ->
     Alias = monitor(process, Writer, [{alias, reply_demonitor}]),
     Key = {Host, erlang:unique_integer([positive])},
-    try ets:insert(reclaim_writes, {Key, Frame, Alias, Cells}) of
+    try ets:insert(reclaim_writes, {Key, Frame, Alias}) of
         true ->
             Writer ! {write, Key},
             await_written(Key, Alias, Until)

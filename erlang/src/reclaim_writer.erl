@@ -36,10 +36,8 @@ loop(Host, Port) ->
 %% Not there: whoever asked has given up.
 write(Port, Key) ->
     case ets:take(reclaim_writes, Key) of
-        [{Key, Frame, Alias, Cells}] ->
-            Result = command(Port, Frame),
-            Result =:= ok andalso reclaim_outlet:release(Cells),
-            Alias ! {Alias, Result};
+        [{Key, Frame, Alias}] ->
+            Alias ! {Alias, command(Port, Frame)};
         [] ->
             ok
     end.

@@ -58,6 +58,17 @@ start_tests() ->
                 ?assertEqual({error, {exit_status, 12}}, start(sh("exit 12", #{program => "sh"}))),
                 ?assertEqual({error, {exit_status, 12}}, start(sh("exit 12", #{program => sh})))
             end},
+            {"start_host: what is no host, and does not end, is killed", fun() ->
+                File = "silent." ++ os:getpid(),
+                ?assertEqual(
+                    {error, timeout},
+                    start(sh("echo $$ >" ++ File ++ "; exec sleep 1000", #{start_timeout => 300}))
+                ),
+                {ok, Text} = file:read_file(File),
+                ok = file:delete(File),
+                Pid = binary_to_integer(string:trim(Text)),
+                until(fun() -> reclaim_stage:gone(Pid) end)
+            end},
             {"start_host: wrong options", fun() ->
                 [
                     ?assertError(badarg, reclaim:start_host(Options))
@@ -900,6 +911,24 @@ busy_tests() ->
                 [host_down = await_closed(Out) || Out <- [First | Outs]],
                 none()
             end)
+        end},
+        {"busy: it is stuck, and stopped, or its process killed", fun() ->
+            [
+                fake_host(fun(Host) ->
+                    Outs = [element(2, {ok, _} = reclaim:open(Host, echo, [])) || _ <- lists:seq(1, 3)],
+                    ok = reclaim:command(hd(Outs), "s"),
+                    [_ = reclaim:command(Out, Long, [nosuspend]) || Out <- tl(Outs)],
+                    Pid = reclaim_stage:os_pid(Host),
+                    Stop(Host),
+                    until(fun() -> reclaim_stage:gone(Pid) end),
+                    application:start(reclaim)
+                end)
+             || Stop <- [
+                    fun reclaim:stop_host/1,
+                    fun(Host) -> exit(Host, kill) end,
+                    fun(_) -> application:stop(reclaim) end
+                ]
+            ]
         end},
         {"busy: it ends meanwhile", fun() ->
             fake_host(fun(Host) ->

@@ -8,7 +8,7 @@
 -module(reclaim_stage).
 
 -export([tests/2, real/1, real/2, fake/0, fake/1, host/0, host/1, fake_host/1, fake_host/2]).
--export([until/1, next/0, none/0, await_closed/1, in_process/1, result/1, os_pid/1, kill_os/1]).
+-export([until/1, next/0, none/0, await_closed/1, in_process/1, result/1, os_pid/1, kill_os/1, gone/1]).
 -export([logged/1, log/2]).
 
 -define(PATIENCE, 20000).
@@ -113,6 +113,13 @@ os_pid(Host) ->
 kill_os(Host) ->
     [] = os:cmd("kill -KILL " ++ integer_to_list(os_pid(Host))),
     ok.
+
+%% An OS process has ended; a zombie is its parent's to take away.
+gone(Pid) ->
+    case file:read_file("/proc/" ++ integer_to_list(Pid) ++ "/stat") of
+        {ok, Stat} -> re:run(Stat, "\\) Z ", [{capture, none}]) =:= match;
+        {error, _} -> true
+    end.
 
 %% What is logged while it runs: [{Level, Text, Meta}].
 logged(Do) ->

@@ -16,7 +16,8 @@
     await_closed/1,
     in_process/1,
     result/1,
-    kill_os/1
+    kill_os/1,
+    gone/1
 ]).
 
 all_test_() ->
@@ -231,6 +232,29 @@ tests() ->
                 until(fun() -> ets:info(reclaim_calls, size) =:= 0 end)
             end)
         end},
+        {"clients killed at any step leave nothing", fun() ->
+            real(fun(Host) ->
+                Shared = open(Host),
+                [
+                    begin
+                        Clients = [spawn(fun() -> use_all(Host, Shared) end) || _ <- lists:seq(1, 20)],
+                        timer:sleep(rand:uniform(8)),
+                        [exit(Client, kill) || Client <- Clients]
+                    end
+                 || _ <- lists:seq(1, 50)
+                ],
+                has(Host, outlets, 1),
+                has(Host, clients, 1),
+                has(Host, calls, 0),
+                until(fun() -> ets:info(reclaim_calls, size) =:= 0 end),
+                ?assertEqual(1, ets:info(reclaim_outlets, size)),
+                ?assertEqual(0, ets:info(reclaim_names, size)),
+                ?assertEqual(0, ets:info(reclaim_writes, size)),
+                ?assertEqual(1, maps:size(element(12, sys:get_state(Host)))),
+                ?assertEqual({ok, x}, reclaim:call(Shared, x)),
+                ok = reclaim:command(Shared, binary:copy(<<1>>, 1000000))
+            end)
+        end},
         {"killed in the middle: each is told, and once", fun() -> killed(fun reclaim_stage:kill_os/1) end},
         {"its process is killed in the middle: each is told, and once", fun() ->
             killed(fun(Host) -> exit(Host, kill) end)
@@ -273,13 +297,6 @@ tests() ->
 x() -> "x".
 
 os_pid(Host) -> reclaim_stage:os_pid(Host).
-
-%% Ended; a zombie is its parent's to take away.
-gone(Pid) ->
-    case file:read_file("/proc/" ++ integer_to_list(Pid) ++ "/stat") of
-        {ok, Stat} -> re:run(Stat, "\\) Z ", [{capture, none}]) =:= match;
-        {error, _} -> true
-    end.
 
 send_until_busy(_, _, 10000) ->
     error(never_busy);
@@ -364,6 +381,19 @@ call_on(Out) ->
             {message_queue_len, Left} = process_info(self(), message_queue_len),
             {Reason, Left}
     end.
+
+use_all(Host, Shared) ->
+    Out = open(Host),
+    _ = reclaim:register(Out, pid_to_binary(self())),
+    ok = reclaim:command(Out, "hello"),
+    {ok, x} = reclaim:call(Out, x),
+    {ok, y} = reclaim:call(Shared, y),
+    ok = reclaim:command(Shared, "z"),
+    {ok, _} = reclaim:info(Out),
+    ok = reclaim:close(Out),
+    use_all(Host, Shared).
+
+pid_to_binary(Pid) -> list_to_binary(pid_to_list(Pid)).
 
 %% How often it was told of the end.
 send_on(Out) ->

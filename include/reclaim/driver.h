@@ -172,7 +172,8 @@ RECLAIM_API int reclaim_outlet_outputv(struct reclaim_outlet *outlet,
 				       const struct iovec *pieces, int count);
 
 /*
- * When output waits (bytes): at first 64 KiB and 256 KiB.  EINVAL: low > high.
+ * When output waits (bytes, and 64 for each frame, as for credit): at first 64
+ * KiB and 256 KiB.  EINVAL: low > high.
  */
 RECLAIM_API int reclaim_outlet_watermarks(struct reclaim_outlet *outlet,
 					  size_t low, size_t high);
@@ -205,7 +206,8 @@ RECLAIM_API int reclaim_outlet_select(struct reclaim_outlet *outlet, int fd,
 
 /*
  * Call `timeout` in so many milliseconds; any number of timers.  A reference,
- * or 0 with ENOMEM.  cancel: ENOENT where it is over or another outlet's.
+ * or 0: ENOMEM; EINVAL, the driver has no `timeout`.  cancel: ENOENT where it
+ * is over or another outlet's.
  */
 RECLAIM_API uint64_t reclaim_outlet_timer(struct reclaim_outlet *outlet,
 					  uint64_t after_ms, void *arg);
@@ -322,7 +324,8 @@ extern RECLAIM_API const struct reclaim_driver reclaim_driver;
  * it; what a program's main is to be.  Its options are reclaim-host(1)'s.
  * Returns what main should: 0 at the clean end of input, when everything has
  * been sent and every task has ended; 1 where the port's input was beyond
- * repair; 2 for wrong options or drivers (told on stderr).
+ * repair; 2 for wrong options or drivers (told on stderr); 143 after SIGTERM,
+ * which it obeys in the same way, where it had its default.
  */
 RECLAIM_API int reclaim_port_main(int argc, char **argv,
 				  const struct reclaim_driver *const *drivers);

@@ -261,10 +261,10 @@ RECLAIM_API int reclaim_give_fd(int fd, reclaim_tid to);
 RECLAIM_API void *reclaim_give(void *ptr, reclaim_tid to);
 
 /*
- * Move a task, with all that is below it, from its parent to `to`, as the newest
- * child there.  ESRCH: one of them is not there, or is ending; EPERM: the
- * caller's current task is not above both; EINVAL: `to` is the task, or below
- * it.
+ * Move a task, with all that is below it, from its parent to `to`, as the
+ * newest child there.  ESRCH: one of them is not there, or is ending; EPERM:
+ * the caller's current task is not above both; EINVAL: `to` is the task, or
+ * below it.
  */
 RECLAIM_API int reclaim_give_task(reclaim_tid tid, reclaim_tid to);
 
