@@ -891,6 +891,21 @@ busy_tests() ->
                 ]
             end)
         end},
+        {"busy: credit that somebody did not use wakes who waits for it", fun() ->
+            fake_host(fun(Host) ->
+                First = quiet(Host, #{}),
+                Outs = [element(2, {ok, _} = reclaim:open(Host, echo, [])) || _ <- lists:seq(1, 8)],
+                Last = lists:last(Outs),
+                ok = reclaim:command(First, "z1000"),
+                _ = [reclaim:command(Out, Long, [nosuspend]) || Out <- lists:droplast(Outs)],
+                _ = reclaim:command(First, "first", [{timeout, 20}]),
+                Asked = in_process(fun() -> reclaim:command(Last, Long, [{timeout, 300}]) end),
+                until(fun() -> reclaim_outlet:left(Last) =< 0 end),
+                Waiting = in_process(fun() -> reclaim:command(Last, "x", [{timeout, 10000}]) end),
+                ?assertEqual({error, timeout}, result(Asked)),
+                ?assertEqual(ok, result(Waiting))
+            end)
+        end},
         {"busy: who asks a writer that is gone leaves nothing", fun() ->
             fake_host(fun(Host) ->
                 First = quiet(Host, #{}),
