@@ -339,7 +339,7 @@ static int name_outlet(const struct wire_frame *frame)
 		return NUMBER_OR_OVER;
 	if (frame->type == WIRE_CREDIT)
 		one->may_receive += (int64_t)frame->field[1];
-	if (frame->type == WIRE_DATA && one->may_send > 0)
+	if (frame->type == WIRE_DATA)
 		one->may_send -= (int64_t)(frame->len + WIRE_COST);
 	return 0;
 }

@@ -37,15 +37,23 @@ struct host host = {.posting = PTHREAD_MUTEX_INITIALIZER};
 
 /* ---- frames to the other end ---- */
 
-/* A frame that has to be sent, and cannot be: the other end is to know. */
-static void give_up(void)
+static void fail(void)
 {
-	reclaim_say(RECLAIM_ERROR,
-		    "no memory is left to tell the emulator anything: the "
-		    "program ends");
 	host.ended = true;
 	host.status = 1;
 	uv_stop(&host.loop);
+}
+
+/*
+ * A frame that has to be sent, and cannot be: the other end is to know.  What
+ * is said then is no frame of the log any more.
+ */
+static void give_up(void)
+{
+	fail();
+	reclaim_say(RECLAIM_ERROR,
+		    "no memory is left to tell the emulator anything: the "
+		    "program ends");
 }
 
 int host_send(enum wire_type type, uint64_t first, uint64_t second,
@@ -432,8 +440,12 @@ static void answer_hello(void)
 	frame[0].iov_len = wire_hello(head, host.options->max_frame);
 	frame[1].iov_base = term.data;
 	frame[1].iov_len = term.len;
-	if (reclaim_writer_done(&term) == 0)
-		link_put(host.link, frame, 2);
+	if (reclaim_writer_done(&term) < 0 ||
+	    (link_put(host.link, frame, 2) < 0 && errno != EPIPE)) {
+		fail();
+		reclaim_say(RECLAIM_ERROR, "hello cannot be answered: %s",
+			    strerror(errno));
+	}
 	reclaim_writer_end(&term);
 }
 
@@ -443,9 +455,7 @@ static void refuse(enum wire_error code, const struct wire_frame *frame,
 {
 	reclaim_say(RECLAIM_ERROR, "%s", why);
 	send_error(code, frame, why);
-	host.status = 1;
-	host.ended = true;
-	uv_stop(&host.loop);
+	fail();
 }
 
 static void greet(const unsigned char *body, size_t len)

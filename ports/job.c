@@ -357,7 +357,8 @@ static void begin_next_ordered(struct reclaim_outlet *outlet)
 	TAILQ_REMOVE(&outlet->ordered, job, in_queue);
 	if (begin(job) == 0)
 		return;
-	/* No thread is left, and none can be made. */
+	/* No thread is left, and none can be made: it has had its turn. */
+	outlet->ordered_runs = true;
 	job->begun = true;
 	job->state = JOB_OVER;
 	job->result = -1;

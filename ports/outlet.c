@@ -269,9 +269,11 @@ void outlet_open(const struct wire_frame *frame)
 		refuse(frame->field[0], reason);
 		return;
 	}
-	if (start(outlet, &request.args) < 0 || !outlet_is_live(outlet))
+	if (start(outlet, &request.args) < 0)
 		return;
 	outlet->started = true;
+	if (!outlet_is_live(outlet))
+		return;
 	host_send(WIRE_OPENED, outlet->id, host.options->window, 0, NULL, 0);
 	/* What `start` has output comes behind that. */
 	outlet_credit(outlet, frame->field[2]);

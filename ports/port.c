@@ -509,14 +509,11 @@ failed:
 	return NULL;
 }
 
-struct reclaim_port *reclaim_port_open(const struct reclaim_port_opts *opts)
+static struct reclaim_port *open_port(const struct reclaim_port_opts *opts)
 {
-	static const struct reclaim_port_opts defaults;
 	struct reclaim_port *port;
 	int in, out, null, saved;
 
-	if (!opts)
-		opts = &defaults;
 	if (!are_valid(opts)) {
 		errno = EINVAL;
 		return NULL;
@@ -551,4 +548,17 @@ failed:
 	free_port(port);
 	errno = saved;
 	return NULL;
+}
+
+/* Of what is opened on the way not all is the task's. */
+struct reclaim_port *reclaim_port_open(const struct reclaim_port_opts *opts)
+{
+	static const struct reclaim_port_opts defaults;
+	struct reclaim_port *port;
+	int cancel;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+	port = open_port(opts ? opts : &defaults);
+	pthread_setcancelstate(cancel, NULL);
+	return port;
 }

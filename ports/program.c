@@ -193,7 +193,9 @@ static int start(struct reclaim_outlet *outlet, struct reclaim_reader *args)
 		return -1;
 	entry = find(command.words[0]);
 	if (!entry || save_pipe2(to_it, O_CLOEXEC) < 0 ||
-	    save_pipe2(from_it, O_CLOEXEC) < 0)
+	    save_pipe2(from_it, O_CLOEXEC) < 0 ||
+	    fcntl(to_it[1], F_SETFL, O_NONBLOCK) < 0 ||
+	    fcntl(from_it[0], F_SETFL, O_NONBLOCK) < 0)
 		return -1;
 	program = prepare(to_it[1], from_it[0]);
 	if (!program ||
@@ -201,8 +203,6 @@ static int start(struct reclaim_outlet *outlet, struct reclaim_reader *args)
 	    reclaim_outlet_select(outlet, program->out, RECLAIM_READ) < 0 ||
 	    !spawn(&command, entry, to_it[0], from_it[1]))
 		return -1;
-	/* libuv has done so where it polls; this one is written to before. */
-	fcntl(program->in, F_SETFL, O_NONBLOCK | O_WRONLY);
 	reclaim_outlet_set_state(outlet, program);
 	return 0;
 }
@@ -292,18 +292,17 @@ static void stop_reading(struct reclaim_outlet *outlet, struct program *program,
 	look_whether_done(outlet, program);
 }
 
-/* 1: the owner is to read some of it first. */
+/* 1: the owner is to read some of it first.  Nothing is left out. */
 static int hand_over(struct reclaim_outlet *outlet, struct program *program)
 {
 	struct reclaim_frame frame;
-	int found, full = 0;
+	int found = 0, result = 0;
 
-	while ((found = input_next(&program->input, &frame)) > 0)
-		full |= reclaim_outlet_output(outlet, frame.data, frame.len) >
-			0;
-	if (found < 0)
-		stop_reading(outlet, program, "emsgsize");
-	return full;
+	while (result >= 0 && (found = input_next(&program->input, &frame)) > 0)
+		result |= reclaim_outlet_output(outlet, frame.data, frame.len);
+	if (result < 0 || found < 0)
+		stop_reading(outlet, program, reclaim_errno_name(errno));
+	return result;
 }
 
 static void read_some(struct reclaim_outlet *outlet, struct program *program)
@@ -322,7 +321,7 @@ static void read_some(struct reclaim_outlet *outlet, struct program *program)
 	if (n <= 0)
 		return;
 	input_add(&program->input, (size_t)n);
-	if (hand_over(outlet, program))
+	if (hand_over(outlet, program) > 0)
 		reclaim_outlet_select(outlet, program->out, 0);
 }
 

@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -964,6 +965,44 @@ static bool is_end_of_frame(size_t at)
 }
 
 /* The emulator goes after any byte: within a frame that is told. */
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+/* Log frames are queued until the callback returns: there is no room for all.
+ */
+static void starve(struct reclaim_outlet *outlet, const void *data, size_t len)
+{
+	const struct rlimit none = {4096, 4096};
+	int i;
+
+	(void)outlet;
+	(void)data;
+	(void)len;
+	must(setrlimit(RLIMIT_AS, &none) == 0);
+	while (save_malloc(1000))
+		continue;
+	for (i = 0; i < 9000; i++)
+		reclaim_log(RECLAIM_LOG_NOTICE, "%9s", "");
+}
+
+static const struct reclaim_driver starving = {
+	RECLAIM_DRIVER_ABI,
+	.name = "starving",
+	.output = starve,
+};
+
+START_TEST(without_memory_to_say_anything_it_ends)
+{
+	if (under_valgrind())
+		return;
+	meet_host(RECLAIM_DRIVERS(&starving), NULL);
+	say_open(1, 7, "starving");
+	expect("opened 1 262144");
+	say_data(1, "");
+	expect_status(1);
+	expect_said("no memory is left");
+}
+END_TEST
+#endif
+
 /* As a thread of a driver's own does, and what a library does when loaded. */
 static void *talk_to_nobody(void *words)
 {
@@ -1256,6 +1295,9 @@ static void fill(Suite *suite)
 	tcase_add_test(tcase, the_end_of_input_while_an_open_is_under_way);
 	tcase_add_test(tcase, the_end_of_input_ends_child_processes);
 	tcase_add_test(tcase, the_end_of_input_wherever_it_comes);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+	tcase_add_test(tcase, without_memory_to_say_anything_it_ends);
+#endif
 	tcase_add_test(tcase, what_is_logged_without_a_host_goes_to_stderr);
 
 	tcase = speaker_case(suite, "plain");
