@@ -297,7 +297,8 @@ control(Out, Operation, IoData, Timeout) ->
 %% @doc Give an outlet a name, in its host: an atom, or text; `foo' and `<<"foo">>'
 %% are one.
 %%
-%% `{error, eexist}' where the name is taken, or the outlet has one.
+%% `{error, eexist}' where the name is taken, or the outlet has one; `{error, einval}'
+%% where it is longer than 255 bytes, or has a NUL in it.
 -spec register(outlet(), atom() | binary()) -> ok | error().
 register(Out, Name) ->
     case name(Name) of

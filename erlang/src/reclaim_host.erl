@@ -57,6 +57,7 @@
     | {register, non_neg_integer(), binary()}
     | {wait, non_neg_integer()}
     | {wait_no_more, non_neg_integer(), reference()}
+    | {given_back, non_neg_integer()}
     | {outlet, non_neg_integer()}
     | root
     | supervisor.
@@ -554,6 +555,14 @@ request({wait_no_more, Number, Alias}, _, S = #host{outlets = Outlets}) ->
         #{Number := O = #outlet{waiting = Waiting}} ->
             Rest = [From || From = {_, Other} <- Waiting, Other =/= Alias],
             put_outlet(Number, O#outlet{waiting = Rest}, S);
+        #{} ->
+            S
+    end;
+request({given_back, Number}, _, S = #host{outlets = Outlets}) ->
+    case Outlets of
+        #{Number := O = #outlet{waiting = Waiting}} ->
+            wake(Waiting, ok),
+            put_outlet(Number, O#outlet{waiting = []}, S);
         #{} ->
             S
     end;

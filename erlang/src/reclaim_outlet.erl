@@ -161,8 +161,15 @@ put_data(Outlet = #reclaim_outlet{number = Number, cells = Cells}, IoData, Cost,
             open -> write(Outlet, reclaim_wire:data(Number, IoData), Until);
             Over -> Over
         end,
-    Result =:= ok orelse atomics:add(Cells, ?CREDIT, Cost),
+    Result =:= ok orelse give_back(Outlet, Cost),
     Result.
+
+%% Others may wait for what was taken in vain; the other end will not give it back.
+give_back(#reclaim_outlet{host = Host, number = Number, cells = Cells}, Cost) ->
+    case atomics:add_get(Cells, ?CREDIT, Cost) - Cost of
+        Left when Left > 0 -> ok;
+        _ -> Host ! {'$reclaim', none, {given_back, Number}}, ok
+    end.
 
 wait_and_take(Outlet, IoData, Cost, Until) ->
     case state(Outlet#reclaim_outlet.cells) of

@@ -891,23 +891,20 @@ busy_tests() ->
                 ]
             end)
         end},
-        {"busy: it is stuck, and stopped, or its process killed", fun() ->
-            [
-                fake_host(fun(Host) ->
-                    Outs = [element(2, {ok, _} = reclaim:open(Host, echo, [])) || _ <- lists:seq(1, 3)],
-                    ok = reclaim:command(hd(Outs), "s"),
-                    [_ = reclaim:command(Out, Long, [nosuspend]) || Out <- tl(Outs)],
-                    Pid = reclaim_stage:os_pid(Host),
-                    Stop(Host),
-                    until(fun() -> reclaim_stage:gone(Pid) end),
-                    application:start(reclaim)
-                end)
-             || Stop <- [
-                    fun reclaim:stop_host/1,
-                    fun(Host) -> exit(Host, kill) end,
-                    fun(_) -> application:stop(reclaim) end
-                ]
-            ]
+        {"busy: credit that somebody did not use wakes who waits for it", fun() ->
+            fake_host(fun(Host) ->
+                First = quiet(Host, #{}),
+                Outs = [element(2, {ok, _} = reclaim:open(Host, echo, [])) || _ <- lists:seq(1, 8)],
+                Last = lists:last(Outs),
+                ok = reclaim:command(First, "z1000"),
+                _ = [reclaim:command(Out, Long, [nosuspend]) || Out <- lists:droplast(Outs)],
+                _ = reclaim:command(First, "first", [{timeout, 20}]),
+                Asked = in_process(fun() -> reclaim:command(Last, Long, [{timeout, 300}]) end),
+                until(fun() -> reclaim_outlet:left(Last) =< 0 end),
+                Waiting = in_process(fun() -> reclaim:command(Last, "x", [{timeout, 10000}]) end),
+                ?assertEqual({error, timeout}, result(Asked)),
+                ?assertEqual(ok, result(Waiting))
+            end)
         end},
         {"busy: who asks a writer that is gone leaves nothing", fun() ->
             fake_host(fun(Host) ->
@@ -929,6 +926,24 @@ busy_tests() ->
                 [host_down = await_closed(Out) || Out <- [First | Outs]],
                 none()
             end)
+        end},
+        {"busy: it is stuck, and stopped, or its process killed", fun() ->
+            [
+                fake_host(fun(Host) ->
+                    Outs = [element(2, {ok, _} = reclaim:open(Host, echo, [])) || _ <- lists:seq(1, 3)],
+                    ok = reclaim:command(hd(Outs), "s"),
+                    [_ = reclaim:command(Out, Long, [nosuspend]) || Out <- tl(Outs)],
+                    Pid = reclaim_stage:os_pid(Host),
+                    Stop(Host),
+                    until(fun() -> reclaim_stage:gone(Pid) end),
+                    application:start(reclaim)
+                end)
+             || Stop <- [
+                    fun reclaim:stop_host/1,
+                    fun(Host) -> exit(Host, kill) end,
+                    fun(_) -> application:stop(reclaim) end
+                ]
+            ]
         end},
         {"busy: it ends meanwhile", fun() ->
             fake_host(fun(Host) ->
