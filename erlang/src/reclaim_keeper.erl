@@ -1,6 +1,6 @@
 %% SPDX-License-Identifier: Apache-2.0
 %%
-%% reclaim_keeper - has the tables, and what a killed host's process leaves in them
+%% reclaim_keeper - sees to what a killed host's process leaves in the tables
 %%
 %% A host's process tells owners of its end by itself, and takes its outlets out
 %% of the table while it does.  What is left when it is gone it could not tell:
@@ -13,7 +13,7 @@
 -module(reclaim_keeper).
 -behaviour(gen_server).
 
--export([start_link/0, watch/3, kill/1]).
+-export([make_tables/0, start_link/0, watch/3, kill/1]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2]).
 
 %% The hosts there are.
@@ -24,6 +24,14 @@
 %% look is taken, in ms.
 -define(GRACE_MS, 2000).
 -define(LOOK_MS, 20).
+
+%% Of who calls, which is to outlive the hosts.
+-spec make_tables() -> ok.
+make_tables() ->
+    lists:foreach(
+        fun({Name, Options}) -> ets:new(Name, [public, named_table | Options]) end,
+        tables()
+    ).
 
 -spec start_link() -> gen_server:start_ret().
 start_link() ->
@@ -54,10 +62,6 @@ tables() ->
 -spec init([]) -> {ok, hosts()}.
 init([]) ->
     process_flag(trap_exit, true),
-    lists:foreach(
-        fun({Name, Options}) -> ets:new(Name, [public, named_table | Options]) end,
-        tables()
-    ),
     {ok, #{}}.
 
 -spec handle_call({watch, pid(), port(), os_pid()}, gen_server:from(), hosts()) ->

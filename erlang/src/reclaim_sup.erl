@@ -2,12 +2,12 @@
 %%
 %% reclaim_sup - the application's supervisor
 %%
-%%     reclaim_sup            rest_for_one
-%%      |- reclaim_keeper     the tables
-%%      |- reclaim_log        the logger's client
-%%      `- reclaim_hosts      one supervisor for each host, none restarted
-%%          `- reclaim_host_sup   restarts its host
-%%              `- reclaim_host
+%%     reclaim_sup            rest_for_one; the tables are its own
+%%      |- reclaim_keeper     sees to what hosts leave in them
+%%      |- reclaim_hosts      one supervisor for each host, none restarted
+%%      |   `- reclaim_host_sup   restarts its host
+%%      |       `- reclaim_host
+%%      `- reclaim_log        the logger's client
 %%
 %% A host that ends too often is given up, with its own supervisor: no other is
 %% touched by that.
@@ -28,12 +28,13 @@ start_hosts() ->
 
 -spec init(all | hosts) -> {ok, {supervisor:sup_flags(), [supervisor:child_spec()]}}.
 init(all) ->
+    ok = reclaim_keeper:make_tables(),
     Children = [
         #{id => reclaim_keeper, start => {reclaim_keeper, start_link, []}},
-        #{id => reclaim_log, start => {reclaim_log, start_link, []}},
-        #{id => reclaim_hosts, start => {?MODULE, start_hosts, []}, type => supervisor}
+        #{id => reclaim_hosts, start => {?MODULE, start_hosts, []}, type => supervisor},
+        #{id => reclaim_log, start => {reclaim_log, start_link, []}}
     ],
-    {ok, {#{strategy => rest_for_one}, Children}};
+    {ok, {#{strategy => rest_for_one, intensity => 5, period => 10}, Children}};
 init(hosts) ->
     Child = #{
         id => reclaim_host_sup,

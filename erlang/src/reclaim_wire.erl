@@ -173,8 +173,10 @@ decode(_) ->
 
 %% ---- terms of the host's ----
 
-%% Bytes behind the term make it none.
+%% Bytes behind the term make it none; and a compressed one could be of any size.
 -spec term(binary(), atoms()) -> {ok, term()} | error.
+term(<<131, 80, _/binary>>, _) ->
+    error;
 term(Bytes, Atoms) ->
     try binary_to_term(Bytes, [used | safety(Atoms)]) of
         {Term, Used} when Used =:= byte_size(Bytes) -> {ok, Term};

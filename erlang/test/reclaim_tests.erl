@@ -259,6 +259,19 @@ tests() ->
         {"its process is killed in the middle: each is told, and once", fun() ->
             killed(fun(Host) -> exit(Host, kill) end)
         end},
+        {"the keeper is killed in the middle: each is told, and once", fun() ->
+            killed(fun(_) -> exit(whereis(reclaim_keeper), kill) end)
+        end},
+        {"the log is killed: no host ends with it", fun() ->
+            {ok, Host} = reclaim:start_host(reclaim_stage:host(#{})),
+            Out = open(Host),
+            Log = whereis(reclaim_log),
+            exit(Log, kill),
+            until(fun() -> not lists:member(whereis(reclaim_log), [undefined, Log]) end),
+            ?assertEqual({ok, x}, reclaim:call(Out, x)),
+            ok = reclaim:stop_host(Host),
+            host_down = await_closed(Out)
+        end},
         {"stopped in the middle: each is told, and once", fun() -> killed(fun reclaim:stop_host/1) end},
         {"started anew", fun() ->
             {ok, Host} = reclaim:start_host(reclaim_stage:host(#{name => reclaim_test_name, restart => permanent})),

@@ -124,6 +124,8 @@ terms_test_() ->
             ],
             ?assertError(badarg, binary_to_existing_atom(Unknown))
         end},
+        {"reclaim_wire: a compressed term is none",
+            ?_assertEqual(error, reclaim_wire:term(term_to_binary(lists:duplicate(1000, 0), [compressed]), any))},
         {"reclaim_wire: other terms are no reason, but told", ?_assertEqual({badterm, <<1, 2>>}, reclaim_wire:reason(<<1, 2>>, any))},
         {"reclaim_wire: a term with an unknown atom is none", ?_assertEqual(error, reclaim_wire:term(Encoded, existing))},
         {"reclaim_wire: a term with bytes behind it is none", ?_assertEqual(error, reclaim_wire:term(<<131, 106, 0>>, any))},
