@@ -55,6 +55,7 @@ struct link {
 	bool is_full;	/* not read, from `high` down to `low` */
 	bool is_held;	/* nor while somebody says so */
 	bool hung_up;	/* what the pipe holds is all that comes */
+	bool told;	/* that it has, while it was held */
 	bool has_ended; /* and it was told */
 	bool is_closed;
 };
@@ -309,9 +310,19 @@ static bool come_down(struct link *link)
 	if (!has_come_down(link))
 		return false;
 	link->is_full = false;
-	if (link->events->drained && !link->output.broken && !link->is_closed)
+	if (link->events->drained && !link->is_closed)
 		link->events->drained(link->context);
 	return true;
+}
+
+static void tell_of_hang_up(struct link *link)
+{
+	if (!link->hung_up || !link->is_held || link->told || link->has_ended ||
+	    output_waiting(&link->output))
+		return;
+	link->told = true;
+	if (link->events->hung_up)
+		link->events->hung_up(link->context);
 }
 
 /* Whatever the loop calls ends up here. */
@@ -325,6 +336,8 @@ static void turn(struct link *link, bool readable)
 		flush(link);
 		look_whether_full(link);
 	}
+	if (!link->is_closed)
+		tell_of_hang_up(link);
 	if (!link->is_closed)
 		watch_both(link);
 	/* Full and written all the same: nothing else would tell of it. */
