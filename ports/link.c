@@ -91,11 +91,17 @@ static bool is_read(const struct link *link)
 	       (!link->is_full || link->hung_up);
 }
 
+/* That it has hung up would be told again and again. */
+static int wanted_of_in(const struct link *link)
+{
+	if (is_read(link))
+		return UV_READABLE;
+	return link->has_ended || link->hung_up ? 0 : UV_DISCONNECT;
+}
+
 static void watch_both(struct link *link)
 {
-	int events = is_read(link) ? UV_READABLE : UV_DISCONNECT;
-
-	watch(&link->in, link->has_ended ? 0 : events, in_is_ready);
+	watch(&link->in, wanted_of_in(link), in_is_ready);
 	watch(&link->out, link->output.blocked ? UV_WRITABLE : 0, out_is_ready);
 }
 
