@@ -236,7 +236,9 @@ void outlet_send_waiting(struct reclaim_outlet *outlet)
 		struct piece *piece = STAILQ_FIRST(&waiting->pieces);
 		const struct iovec all = {piece->bytes, piece->len};
 
-		if (send_now(outlet, &all, 1, piece->len) < 0)
+		/* What nobody is there to read any more is as good as sent. */
+		if (send_now(outlet, &all, 1, piece->len) < 0 &&
+		    errno != ESHUTDOWN)
 			break; /* no memory: later */
 		free(take(waiting));
 	}

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "ports/call_private.h"
+#include "ports/clock_private.h"
 #include "ports/job_private.h"
 #include "ports/log_private.h"
 #include "ports/monitor_private.h"
@@ -26,6 +27,9 @@
 
 /* What jobs have to end in, and output to be read, after the end of input. */
 #define LAST_MS 2000
+
+/* What a driver has to go on in, after a hang-up. */
+#define HANGUP_MS 5000
 
 /* A frame that is longer may fail, and be tried again or replaced. */
 #define SMALL 4096
@@ -131,7 +135,8 @@ static void hold_plain(void)
 {
 	const struct reclaim_outlet *outlet = outlet_find(PLAIN_ID);
 
-	link_hold(host.link, outlet && outlet->busy);
+	/* With output left at the end of input that would not be sent. */
+	link_hold(host.link, outlet && (outlet->busy || outlet->is_waiting));
 }
 
 void host_settle(void)
@@ -561,8 +566,27 @@ static void on_plain_frame(void *unused, const unsigned char *body, size_t len)
 	host_settle();
 }
 
+static void on_still_busy(struct clock *clock)
+{
+	log_say(RECLAIM_LOG_WARNING, clock->outlet,
+		"the emulator closed the port %d ms ago and driver %s is still "
+		"busy: ending the program",
+		HANGUP_MS, clock->outlet->driver->name);
+	on_ended(NULL, 0);
+}
+
+/* Its driver is busy, and may be for ever. */
+static void on_plain_hang_up(void *unused)
+{
+	struct reclaim_outlet *outlet = outlet_find(PLAIN_ID);
+
+	if (!outlet || !clock_add(outlet, HANGUP_MS, on_still_busy, NULL))
+		on_ended(unused, 0);
+}
+
 static const struct link_events plain_events = {
 	.frame = on_plain_frame,
+	.hung_up = on_plain_hang_up,
 	.drained = on_drained,
 	.ended = on_ended,
 };

@@ -55,6 +55,7 @@ struct link {
 	bool is_full;	/* not read, from `high` down to `low` */
 	bool is_held;	/* nor while somebody says so */
 	bool hung_up;	/* what the pipe holds is all that comes */
+	bool told;	/* that it has, while it was held */
 	bool has_ended; /* and it was told */
 	bool is_closed;
 };
@@ -90,11 +91,17 @@ static bool is_read(const struct link *link)
 	       (!link->is_full || link->hung_up);
 }
 
+/* That it has hung up would be told again and again. */
+static int wanted_of_in(const struct link *link)
+{
+	if (is_read(link))
+		return UV_READABLE;
+	return link->has_ended || link->hung_up ? 0 : UV_DISCONNECT;
+}
+
 static void watch_both(struct link *link)
 {
-	int events = is_read(link) ? UV_READABLE : UV_DISCONNECT;
-
-	watch(&link->in, link->has_ended ? 0 : events, in_is_ready);
+	watch(&link->in, wanted_of_in(link), in_is_ready);
 	watch(&link->out, link->output.blocked ? UV_WRITABLE : 0, out_is_ready);
 }
 
@@ -309,9 +316,19 @@ static bool come_down(struct link *link)
 	if (!has_come_down(link))
 		return false;
 	link->is_full = false;
-	if (link->events->drained && !link->output.broken && !link->is_closed)
+	if (link->events->drained && !link->is_closed)
 		link->events->drained(link->context);
 	return true;
+}
+
+static void tell_of_hang_up(struct link *link)
+{
+	if (!link->hung_up || !link->is_held || link->told || link->has_ended ||
+	    output_waiting(&link->output))
+		return;
+	link->told = true;
+	if (link->events->hung_up)
+		link->events->hung_up(link->context);
 }
 
 /* Whatever the loop calls ends up here. */
@@ -325,6 +342,8 @@ static void turn(struct link *link, bool readable)
 		flush(link);
 		look_whether_full(link);
 	}
+	if (!link->is_closed)
+		tell_of_hang_up(link);
 	if (!link->is_closed)
 		watch_both(link);
 	/* Full and written all the same: nothing else would tell of it. */

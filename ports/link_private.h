@@ -36,8 +36,17 @@ struct link_events {
 	 * to be written.  May be NULL.
 	 */
 	void (*idle)(void *context);
-	/* The queue has come down to `low`.  May be NULL. */
+	/*
+	 * The queue has come down to `low`, also where it was dropped, for it
+	 * cannot be written any more.  May be NULL.
+	 */
 	void (*drained)(void *context);
+	/*
+	 * The emulator has hung up while the link is held and nothing waits to
+	 * be written: `ended` would come only when it is held no more.  Once.
+	 * May be NULL.
+	 */
+	void (*hung_up)(void *context);
 	/*
 	 * Nothing more comes.  0: the emulator closed the port, also where that
 	 * is noticed by writing first; EBADMSG: within a frame; EMSGSIZE: a
@@ -81,7 +90,7 @@ bool link_is_full(const struct link *link);
 /* To poll for a hang-up. */
 int link_fd(const struct link *link);
 
-/* Hand over nothing until it is said again; a hang-up is told all the same. */
+/* Hand over nothing until it is said again; `hung_up` is told all the same. */
 void link_hold(struct link *link, bool on);
 
 /*

@@ -492,6 +492,16 @@ int reclaim_outlet_busy(struct reclaim_outlet *outlet, int on)
 	return 0;
 }
 
+static bool is_reason(const char *reason)
+{
+	unsigned char text[REASON_MAX + 8];
+	struct reclaim_writer term;
+
+	reclaim_writer_init(&term, text, sizeof(text));
+	return strlen(reason) < REASON_MAX &&
+	       reclaim_put_atom(&term, reason) == 0;
+}
+
 int reclaim_outlet_close(struct reclaim_outlet *outlet, const char *reason)
 {
 	if (outlet_look(outlet) < 0) {
@@ -500,6 +510,10 @@ int reclaim_outlet_close(struct reclaim_outlet *outlet, const char *reason)
 	}
 	if (outlet->stage == OUTLET_DRAINING) {
 		errno = EALREADY;
+		return -1;
+	}
+	if (reason && !is_reason(reason)) {
+		errno = EINVAL;
 		return -1;
 	}
 	/* Of an owner that closes the reason stays. */

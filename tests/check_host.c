@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 /* ---- drivers ---- */
@@ -1219,6 +1220,92 @@ static const struct reclaim_driver slow = {
 	.timeout = slow_timeout,
 };
 
+static void stick(struct reclaim_outlet *outlet, const void *data, size_t len)
+{
+	(void)data;
+	(void)len;
+	must(reclaim_outlet_output(outlet, "busy", 4) == 0);
+	must(reclaim_outlet_busy(outlet, 1) == 0);
+}
+
+static const struct reclaim_driver stuck = {
+	RECLAIM_DRIVER_ABI,
+	.name = "stuck",
+	.output = stick,
+};
+
+static void patient_output(struct reclaim_outlet *outlet, const void *data,
+			   size_t len)
+{
+	if (reclaim_outlet_output(outlet, data, len) == 1)
+		must(reclaim_outlet_busy(outlet, 1) == 0);
+}
+
+static void patient_drained(struct reclaim_outlet *outlet)
+{
+	must(reclaim_outlet_busy(outlet, 0) == 0);
+}
+
+static const struct reclaim_driver patient = {
+	RECLAIM_DRIVER_ABI,
+	.name = "patient",
+	.output = patient_output,
+	.drained = patient_drained,
+};
+
+/* More than pipes and queues take, for a driver that is busy therefore. */
+static void fill_plain_port(void)
+{
+	enum { BLOCK = 60000, BLOCKS = 150 };
+	static const unsigned char block[BLOCK];
+	unsigned i;
+
+	start_host(RECLAIM_DRIVERS(&patient), "--plain");
+	for (i = 0; i < BLOCKS && say_patiently(block, BLOCK); i++)
+		continue;
+	ck_assert_uint_lt(i, BLOCKS);
+}
+
+START_TEST(a_plain_port_that_nobody_reads_ends_with_the_emulator)
+{
+	fill_plain_port();
+	hang_up();
+	expect_status(1); /* the last frame was cut */
+}
+END_TEST
+
+START_TEST(a_plain_port_whose_driver_stays_busy_ends_with_the_emulator)
+{
+	start_host(RECLAIM_DRIVERS(&stuck), "--plain");
+	say_bytes("a", 1);
+	expect_body("busy", 4);
+	hang_up();
+	expect_status(0);
+	expect_said("driver stuck is still busy");
+}
+END_TEST
+
+/* Input has ended when there is still output in pipe, queue and outlet. */
+START_TEST(a_plain_port_sends_all_after_the_end_of_input)
+{
+	static unsigned char block[1000];
+	unsigned many, i;
+
+	for (many = 2050; many <= 2300; many += 50) {
+		start_host(RECLAIM_DRIVERS(&patient), "--plain");
+		for (i = 0; i < many; i++)
+			say_bytes(block, sizeof(block));
+		end_input();
+		/* Most likely it is as far as it comes. */
+		nanosleep(&(struct timespec){.tv_nsec = 200000000}, NULL);
+		for (i = 0; i < many; i++)
+			expect_body(block, sizeof(block));
+		expect_no_more();
+		expect_status(0);
+	}
+}
+END_TEST
+
 START_TEST(a_plain_port_whose_driver_is_busy_goes_on)
 {
 	unsigned i;
@@ -1308,6 +1395,12 @@ static void fill(Suite *suite)
 	tcase_add_test(tcase, a_plain_port_ends_when_its_driver_closes);
 	tcase_add_test(tcase, a_plain_port_that_nobody_reads_is_not_read);
 	tcase_add_test(tcase, a_plain_port_whose_driver_is_busy_goes_on);
+	tcase_add_test(tcase,
+		       a_plain_port_that_nobody_reads_ends_with_the_emulator);
+	tcase_add_test(
+		tcase,
+		a_plain_port_whose_driver_stays_busy_ends_with_the_emulator);
+	tcase_add_test(tcase, a_plain_port_sends_all_after_the_end_of_input);
 }
 
 int main(void)

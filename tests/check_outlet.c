@@ -95,6 +95,12 @@ static void busy_on(struct reclaim_outlet *outlet)
 
 static void close_with_backlog(struct reclaim_outlet *outlet)
 {
+	char reason[65];
+
+	memset(reason, 'x', 64);
+	reason[64] = '\0';
+	must(reclaim_outlet_close(outlet, reason) < 0 && errno == EINVAL);
+	must(reclaim_outlet_close(outlet, "\377") < 0 && errno == EINVAL);
 	must(reclaim_outlet_output(outlet, "last words", 10) == 0);
 	must(reclaim_outlet_timer(outlet, 0, NULL) != 0);
 	must(reclaim_outlet_close(outlet, "done") == 0);

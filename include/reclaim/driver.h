@@ -189,7 +189,8 @@ RECLAIM_API int reclaim_outlet_busy(struct reclaim_outlet *outlet, int on);
  * Close it, with a reason for the owner: {reclaim, Outlet, {closed, Reason}},
  * an atom, NULL for `normal`.  Output that waits is sent before, as far as
  * there is credit.  No callback but `stop` is called once the current one
- * returns. EALREADY: it ends already.
+ * returns.  EALREADY: it ends already; EINVAL: no atom, or one of more than 63
+ * bytes.
  */
 RECLAIM_API int reclaim_outlet_close(struct reclaim_outlet *outlet,
 				     const char *reason);
