@@ -818,8 +818,8 @@ static void name_stubborn(void)
 
 	HASH_ITER (hh, host.outlets, outlet, next)
 		reclaim_say(RECLAIM_WARNING,
-			    "an outlet of driver %s has %u jobs that do not "
-			    "end: they are left to the end of the process",
+			    "an outlet of driver %s does not end, with %u jobs "
+			    "under way: it is left to the end of the process",
 			    outlet->driver->name, outlet->jobs_count);
 }
 

@@ -652,7 +652,7 @@ START_TEST(the_end_of_input_does_not_wait_for_a_job_that_does_not_end)
 	await_jot("+a");
 	hang_up();
 	expect_status(HOST_CHANGED);
-	expect_said("jobs that do not end");
+	expect_said("does not end, with 1 jobs");
 	ck_assert_ptr_null(strstr(jotted(), "stop"));
 }
 END_TEST
