@@ -518,18 +518,18 @@ static void on_frame(void *unused, const unsigned char *body, size_t len)
 /* The link has room again: each that waits for it has a turn. */
 static void on_drained(void *unused)
 {
-	struct reclaim_outlet *outlet, *last;
+	struct reclaim_outlet *outlet;
+	size_t turns = 0;
 
 	(void)unused;
-	last = TAILQ_LAST(&host.waiting, waiting_outlets);
-	while ((outlet = TAILQ_FIRST(&host.waiting)) &&
+	TAILQ_FOREACH(outlet, &host.waiting, to_send)
+	turns++;
+	while (turns-- && (outlet = TAILQ_FIRST(&host.waiting)) &&
 	       !link_is_full(host.link)) {
 		TAILQ_REMOVE(&host.waiting, outlet, to_send);
 		outlet->is_waiting = false;
 		outlet_touch(outlet);
 		outlet_send_waiting(outlet);
-		if (outlet == last)
-			break;
 	}
 	host_settle();
 }

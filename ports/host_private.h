@@ -73,7 +73,7 @@ struct host {
 	struct client *clients;
 	TAILQ_HEAD(, reclaim_outlet) touched; /* to be settled */
 	/* With output for a link that is full. */
-	TAILQ_HEAD(waiting_outlets, reclaim_outlet) waiting;
+	TAILQ_HEAD(, reclaim_outlet) waiting;
 	SLIST_HEAD(, reclaim_outlet) finished; /* to be freed */
 
 	pthread_mutex_t posting; /* guards: */

@@ -410,6 +410,12 @@ int options_read(struct host_options *options, int argc, char **argv)
 		complain(name, "%s: only options are wanted", argv[optind]);
 		result = 2;
 	}
+	if (result < 0 && options->outlet.bytes &&
+	    options->outlet.bytes < options->window) {
+		complain(name, "--bytes is less than --window: what an outlet "
+			       "may be sent is to have room in it");
+		result = 2;
+	}
 	if (result < 0 && !options->list && !options->nouse_stdio &&
 	    isatty(STDIN_FILENO)) {
 		explain(name);

@@ -518,6 +518,10 @@ static struct reclaim_port *open_port(const struct reclaim_port_opts *opts)
 		errno = EINVAL;
 		return NULL;
 	}
+	if (is_task_s(opts) && streams.are_taken) {
+		errno = EBADF;
+		return NULL;
+	}
 	choose_fds(opts, &in, &out);
 	port = make_port(opts);
 	if (!port)
@@ -536,8 +540,8 @@ static struct reclaim_port *open_port(const struct reclaim_port_opts *opts)
 	pipes_enlarge(port->in);
 	pipes_enlarge(port->out);
 	pipes_leave(null, in, out);
-	if (in == streams.in)
-		streams.are_set = false; /* a second port is not there */
+	if (is_task_s(opts))
+		streams.are_taken = true;
 	pipes_catch_sigpipe();
 	return port;
 failed:

@@ -121,7 +121,11 @@ static int run(int argc, char **argv, char **envp)
 
 	if (sscanf(argv[0], "%p", &entry) != 1)
 		return 1;
-	streams = (struct streams){true, atoi(argv[1]), atoi(argv[2])};
+	streams = (struct streams){
+		.are_set = true,
+		.in = atoi(argv[1]),
+		.out = atoi(argv[2]),
+	};
 	if (reclaim_give_fd(streams.in, reclaim_self()) < 0 ||
 	    reclaim_give_fd(streams.out, reclaim_self()) < 0)
 		return 1;

@@ -4,7 +4,8 @@
  *
  * What fds 0 and 1 are to a process of its own: where reclaim_port_open, in the
  * thread that runs the program, finds its port if it is not told.  They are the
- * task's handles, and moved into the port as fds 0 and 1 would be.
+ * task's handles, and moved into the port as fds 0 and 1 would be: there is one
+ * port of them.
  */
 #ifndef RECLAIM_STREAMS_PRIVATE_H
 #define RECLAIM_STREAMS_PRIVATE_H
@@ -12,7 +13,7 @@
 #include <stdbool.h>
 
 struct streams {
-	bool are_set;
+	bool are_set, are_taken;
 	int in, out;
 };
 

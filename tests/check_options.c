@@ -199,6 +199,7 @@ static const struct {
 	{"--window 1", "from 1K to 1G is wanted, with K, M or G behind it"},
 	{"--window 1025M", "from 1K to 1G"},
 	{"--bytes 1T", "with K, M or G behind it"},
+	{"--bytes 100K", "--bytes is less than --window"},
 	{"--bytes 1KK", "with K, M or G behind it"},
 	{"--bytes 18446744073709551616", "a number from 0 to"},
 	{"--bytes 99999999999999999G", "a number from 0 to"},

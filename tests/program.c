@@ -7,6 +7,7 @@
 #include <reclaim.h>
 #include <reclaim/port.h>
 
+#include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +35,8 @@ static int echo(void)
 
 	if (!mine)
 		return 100;
+	if (reclaim_port_open(NULL) || errno != EBADF)
+		return 103; /* there is no other */
 	for (; (len = reclaim_port_read(mine, &frame)) >= 0; frames++)
 		if (reclaim_port_write(mine, frame, (size_t)len) < 0)
 			return 101;

@@ -42,6 +42,9 @@
  * and with the host: its jobs are cancelled, and once the last of them is over
  * `stop` is called, where `start` had succeeded; then its task ends.
  *
+ * The root's messages are the host's: a thread of a driver's own, which works
+ * for the root unless it enters a task, is not to receive.
+ *
  * reclaim_outlet_ functions are for the loop's thread, in callbacks: EPERM
  * elsewhere.  reclaim_call_ functions and reclaim_log may be called from any
  * thread.  Where nothing else is said they return 0, or -1 with errno.
