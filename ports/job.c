@@ -50,6 +50,7 @@ static struct {
 	pthread_cond_t changed;
 	TAILQ_HEAD(, job) queue;
 	unsigned waiting, threads, idle;
+	unsigned ending; /* of the threads */
 	bool ends;
 } pool = {
 	.lock = PTHREAD_MUTEX_INITIALIZER,
@@ -81,10 +82,16 @@ uint64_t job_outlet(void)
 static void over(struct job *job);
 static void leave_pool(void);
 
+static bool is_ending(const struct job *job)
+{
+	return job->what == &ending;
+}
+
 /* The lock is held.  Whether the thread has to end: it has been cancelled. */
 static bool finish(struct job *job)
 {
 	current = NULL;
+	pool.ending -= is_ending(job);
 	job->state = JOB_OVER;
 	return job->thread_cancelled;
 }
@@ -143,11 +150,6 @@ static void abandon(void *arg)
 	leave_pool();
 }
 
-static bool is_ending(const struct job *job)
-{
-	return job->what == &ending;
-}
-
 static void run(struct job *job)
 {
 	current = job;
@@ -167,14 +169,25 @@ static void run(struct job *job)
 	leave(job);
 }
 
-/* Ends come first in the queue.  The lock is held. */
+/*
+ * How many threads there may be for what comes next: those that end something
+ * are not there for jobs.  The lock is held.
+ */
+static unsigned most_for(const struct job *next)
+{
+	unsigned more = next && is_ending(next) ? MORE_FOR_ENDS : pool.ending;
+
+	return host.options->jobs +
+	       (more < MORE_FOR_ENDS ? more : MORE_FOR_ENDS);
+}
+
+/* Ends come first in the queue. */
 static bool is_one_too_many(void)
 {
-	const struct job *first = TAILQ_FIRST(&pool.queue);
-
-	return pool.threads > host.options->jobs &&
-	       !(first && is_ending(first));
+	return pool.threads > most_for(TAILQ_FIRST(&pool.queue));
 }
+
+static int make_thread(const struct job *next);
 
 /* NULL: the thread is to end.  The lock is held. */
 static struct job *next_job(void)
@@ -192,6 +205,11 @@ static struct job *next_job(void)
 	pool.waiting--;
 	job->state = JOB_RUNS;
 	job->thread = pthread_self();
+	if (is_ending(job)) {
+		pool.ending++;
+		if (!TAILQ_EMPTY(&pool.queue))
+			make_thread(TAILQ_FIRST(&pool.queue));
+	}
 	return job;
 }
 
@@ -220,14 +238,14 @@ static void *work(void *unused)
  * The lock is held.  A thread more, if that helps and may be: those that are
  * idle may have been woken for what waits already.
  */
-static int make_thread(unsigned most)
+static int make_thread(const struct job *next)
 {
 	pthread_attr_t detached;
 	sigset_t all, mask;
 	pthread_t thread;
 	int error;
 
-	if (pool.idle > pool.waiting || pool.threads >= most)
+	if (pool.idle > pool.waiting || pool.threads >= most_for(next))
 		return 0;
 	pthread_attr_init(&detached);
 	pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
@@ -248,15 +266,10 @@ static int make_thread(unsigned most)
  */
 static void leave_pool(void)
 {
-	const struct job *first;
-	unsigned more;
-
 	pthread_mutex_lock(&pool.lock);
 	pool.threads--;
-	first = TAILQ_FIRST(&pool.queue);
-	more = first && is_ending(first) ? MORE_FOR_ENDS : 0;
-	if (first)
-		make_thread(host.options->jobs + more);
+	if (!TAILQ_EMPTY(&pool.queue))
+		make_thread(TAILQ_FIRST(&pool.queue));
 	pthread_cond_broadcast(&pool.changed);
 	pthread_mutex_unlock(&pool.lock);
 }
@@ -284,11 +297,10 @@ bool job_end_threads(int within_ms)
 /* To the threads. */
 static int submit(struct job *job)
 {
-	unsigned more = is_ending(job) ? MORE_FOR_ENDS : 0;
 	int result;
 
 	pthread_mutex_lock(&pool.lock);
-	result = make_thread(host.options->jobs + more);
+	result = make_thread(job);
 	if (result == 0) {
 		if (is_ending(job))
 			TAILQ_INSERT_HEAD(&pool.queue, job, in_queue);

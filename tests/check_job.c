@@ -305,6 +305,28 @@ static const struct reclaim_driver boss = {
 	.ready_async = boss_ready, .stop = boss_stop,
 };
 
+static void end_slowly(void *unused)
+{
+	(void)unused;
+	jot("ends ");
+	pass_gate(2);
+}
+
+static int slow_start(struct reclaim_outlet *outlet,
+		      struct reclaim_reader *args)
+{
+	(void)outlet;
+	(void)args;
+	return reclaim_defer(end_slowly, NULL, NULL);
+}
+
+static const struct reclaim_driver slow = {
+	RECLAIM_DRIVER_ABI,
+	.name = "slow",
+	.start = slow_start,
+	.flags = RECLAIM_DRIVER_SLOW_END,
+};
+
 static void meet_boss(const char *options)
 {
 	meet_host(RECLAIM_DRIVERS(&boss), options);
@@ -384,6 +406,30 @@ START_TEST(more_jobs_than_threads_wait)
 	await_jot("-f");
 	while (times("0 ") < 6)
 		expect_silence();
+	leave_host();
+}
+END_TEST
+
+START_TEST(slow_ends_do_not_hold_up_jobs)
+{
+	uint64_t id;
+
+	meet_host(RECLAIM_DRIVERS(&boss, &slow), "--jobs 1");
+	say_open(1, 7, "boss");
+	expect("opened 1 262144");
+	for (id = 2; id < 4; id++) {
+		say_open(id, 7, "slow");
+		expect("opened %u 262144", (unsigned)id);
+		say_one(WIRE_CLOSE, id);
+	}
+	while (times("ends ") < 2)
+		expect_silence();
+	say_data(1, "short:a");
+	await_jot("42");
+	open_gate(2);
+	open_gate(2);
+	ck_assert_int_eq(next_frame()->type, WIRE_CLOSED);
+	ck_assert_int_eq(next_frame()->type, WIRE_CLOSED);
 	leave_host();
 }
 END_TEST
@@ -687,6 +733,7 @@ static void fill(Suite *suite)
 	tcase_add_test(tcase, what_a_job_replies_is_sent_when_it_is_over);
 	tcase_add_test(tcase, what_a_job_holds_is_there_for_its_result);
 	tcase_add_test(tcase, more_jobs_than_threads_wait);
+	tcase_add_test(tcase, slow_ends_do_not_hold_up_jobs);
 	tcase_add_test(tcase, ordered_jobs_run_one_by_one);
 	tcase_add_test(tcase, ordered_jobs_do_not_hold_up_others);
 	tcase_add_test(tcase, what_is_no_job_is_refused);
