@@ -156,7 +156,6 @@ static reclaim_tid spawn(const struct command *command, reclaim_entry *entry,
 		.name = command->words[0],
 		.max_bytes = host.options->outlet.bytes,
 		.max_handles = host.options->outlet.handles,
-		.flags = RECLAIM_DETACHED,
 	};
 	struct arguments arguments;
 	reclaim_tid task;
@@ -336,8 +335,10 @@ static void hear_of_end(struct reclaim_outlet *outlet, struct program *program)
 	while (reclaim_receive(&msg, 0) > 0) {
 		if (msg.type != RECLAIM_MSG_DOWN)
 			continue;
+		/* It may have ended before it was monitored. */
+		if (reclaim_wait(msg.from, &program->status, 0) < 0)
+			program->status = msg.status;
 		program->has_ended = true;
-		program->status = msg.status;
 		look_whether_done(outlet, program);
 	}
 }
