@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "ports/call_private.h"
+#include "ports/client_private.h"
 #include "ports/clock_private.h"
 #include "ports/job_private.h"
 #include "ports/log_private.h"
@@ -27,9 +28,6 @@
 
 /* What jobs have to end in, and output to be read, after the end of input. */
 #define LAST_MS 2000
-
-/* What a driver has to go on in, after a hang-up. */
-#define HANGUP_MS 5000
 
 /* A frame that is longer may fail, and be tried again or replaced. */
 #define SMALL 4096
@@ -160,96 +158,6 @@ void host_settle(void)
 		hold_plain();
 }
 
-/* ---- clients ---- */
-
-static struct client *find_client(uint64_t id)
-{
-	struct client *client;
-
-	HASH_FIND(hh, host.clients, &id, sizeof(id), client);
-	return client;
-}
-
-struct client *client_get(uint64_t id, const char *label)
-{
-	const struct reclaim_task_opts opts = {
-		.name = label,
-		.max_bytes = host.options->client.bytes,
-		.max_handles = host.options->client.handles,
-	};
-	struct client *client = find_client(id);
-
-	if (client)
-		return client;
-	client = calloc(1, sizeof(*client));
-	if (!client)
-		return NULL;
-	client->id = id;
-	client->task = reclaim_task_new(&opts);
-	if (client->task && HASH_TRY(hh, host.clients, id, client))
-		return client;
-	if (client->task)
-		reclaim_kill(client->task);
-	free(client);
-	return NULL;
-}
-
-void client_put(struct client *client)
-{
-	if (client->count)
-		return;
-	HASH_DEL(host.clients, client);
-	reclaim_kill(client->task);
-	free(client);
-}
-
-void client_end(struct client *client, const char *reason)
-{
-	struct reclaim_outlet *outlet, *next;
-
-	for (outlet = LIST_FIRST(&client->outlets); outlet; outlet = next) {
-		next = LIST_NEXT(outlet, of_client);
-		outlet_end(outlet, reason);
-	}
-}
-
-static void end_clients(const char *reason)
-{
-	struct client *client, *next;
-
-	HASH_ITER (hh, host.clients, client, next)
-		client_end(client, reason);
-}
-
-static void give(struct reclaim_outlet *outlet, const struct wire_frame *frame)
-{
-	struct client *from = outlet->client, *to;
-	char label[RECLAIM_NAME_MAX];
-
-	snprintf(label, sizeof(label), "%.*s", (int)frame->len, frame->rest);
-	to = client_get(frame->field[1], label);
-	if (to == from)
-		return;
-	if (!to) {
-		outlet_end(outlet, "enomem");
-		return;
-	}
-	if (to->count >= host.options->max_outlets)
-		outlet_end(outlet, "system_limit");
-	else if (reclaim_give_task(outlet->task, to->task) < 0)
-		outlet_end(outlet, "killed");
-	if (!outlet_is_live(outlet)) {
-		client_put(to);
-		return;
-	}
-	LIST_REMOVE(outlet, of_client);
-	LIST_INSERT_HEAD(&to->outlets, outlet, of_client);
-	outlet->client = to;
-	to->count++;
-	from->count--;
-	client_put(from);
-}
-
 /* ---- names ---- */
 
 static void forget_name(struct reclaim_outlet *outlet)
@@ -319,7 +227,7 @@ static void take_for_outlet(struct reclaim_outlet *outlet,
 		break;
 	default:
 		if (frame->field[1])
-			give(outlet, frame);
+			client_give(outlet, frame);
 		else
 			send_error(WIRE_NUMBER, frame, "0 is no client");
 	}
@@ -371,7 +279,7 @@ static void take_data(const struct wire_frame *frame)
 
 static void take_client_down(const struct wire_frame *frame)
 {
-	struct client *client = find_client(frame->field[0]);
+	struct client *client = client_find(frame->field[0]);
 
 	if (client)
 		client_end(client, "client_down");
@@ -522,8 +430,8 @@ static void on_drained(void *unused)
 	size_t turns = 0;
 
 	(void)unused;
-	TAILQ_FOREACH(outlet, &host.waiting, to_send)
-	turns++;
+	TAILQ_FOREACH (outlet, &host.waiting, to_send)
+		turns++;
 	while (turns-- && (outlet = TAILQ_FIRST(&host.waiting)) &&
 	       !link_is_full(host.link)) {
 		TAILQ_REMOVE(&host.waiting, outlet, to_send);
@@ -804,7 +712,7 @@ static void end_outlets(void)
 
 	uv_timer_init(&host.loop, &last);
 	uv_timer_start(&last, on_last_time, LAST_MS, 0);
-	end_clients("host_down");
+	client_end_all("host_down");
 	host_settle();
 	while (host.outlets && uv_is_active((uv_handle_t *)&last))
 		uv_run(&host.loop, UV_RUN_ONCE);

@@ -39,19 +39,16 @@
 		!hash_failed;                                           \
 	})
 
+/* What a callback has to return in, after a hang-up. */
+#define HANGUP_MS 5000
+
+struct client;
+struct reclaim_outlet;
+
 /* Something that another thread wants done in the loop's. */
 struct post {
 	void (*done)(struct post *post);
 	STAILQ_ENTRY(post) next;
-};
-
-/* An Erlang process that has outlets here. */
-struct client {
-	uint64_t id;
-	reclaim_tid task;
-	unsigned count;
-	LIST_HEAD(, reclaim_outlet) outlets; /* newest first */
-	UT_hash_handle hh;
 };
 
 struct host {
@@ -118,12 +115,5 @@ int host_send(enum wire_type type, uint64_t first, uint64_t second,
 int host_reply(uint64_t call, enum wire_status status, const void *data,
 	       size_t len);
 int host_reply_error(uint64_t call, const char *reason);
-
-/* The client of a number, made where it is new; gone with its last outlet. */
-struct client *client_get(uint64_t id, const char *label);
-void client_put(struct client *client);
-
-/* All of its outlets end. */
-void client_end(struct client *client, const char *reason);
 
 #endif

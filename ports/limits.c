@@ -3,7 +3,7 @@
 
 #include "ports/limits_private.h"
 
-#include "ports/host_private.h"
+#include "ports/client_private.h"
 #include "ports/log_private.h"
 #include "ports/tree_private.h"
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "ports/call_private.h"
+#include "ports/client_private.h"
 #include "ports/clock_private.h"
 #include "ports/job_private.h"
 #include "ports/limits_private.h"

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "ports/call_private.h"
+#include "ports/client_private.h"
 #include "ports/tree_private.h"
 
 static void put_number(struct reclaim_writer *term, const char *key,

@@ -12,9 +12,6 @@
 
 #include "ports/log_private.h"
 
-/* How long a callback may go on when nobody is left at the other end. */
-#define HANGUP_MS 5000
-
 struct watched watched;
 
 static struct {
